@@ -1,0 +1,92 @@
+/* verbs.h: the functions behind the verbs, by file; each returns the exit
+ * code. c->s is open as the verb's row asks. */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+#include "cli/cli.h"
+
+/* ---- verbs_data.c: registers and counters ---- */
+
+/* Prints a register's value. */
+int verb_get(struct cli *c);
+/* Sets a register. */
+int verb_set(struct cli *c);
+/* Deletes a register. */
+int verb_del(struct cli *c);
+/* Lists a register's concurrent values. */
+int verb_siblings(struct cli *c);
+/* Adds to a counter. */
+int verb_incr(struct cli *c);
+/* Prints a counter. */
+int verb_count(struct cli *c);
+/* Takes a counter back to 0. */
+int verb_reset(struct cli *c);
+
+/* ---- verbs_set.c: OR-sets ---- */
+
+/* Adds elements. */
+int verb_sadd(struct cli *c);
+/* Removes elements. */
+int verb_srem(struct cli *c);
+/* Lists elements. */
+int verb_smembers(struct cli *c);
+/* Tells whether an element is there. */
+int verb_sismember(struct cli *c);
+/* Prints the number of elements. */
+int verb_scard(struct cli *c);
+/* Removes all elements. */
+int verb_sclear(struct cli *c);
+
+/* ---- verbs_list.c: many keys ---- */
+
+/* Lists the buckets. */
+int verb_buckets(struct cli *c);
+/* Lists keys. */
+int verb_keys(struct cli *c);
+/* Writes every live item. */
+int verb_dump(struct cli *c);
+/* Prints digests. */
+int verb_digest(struct cli *c);
+
+/* ---- verbs_store.c: the store as a whole ---- */
+
+/* Creates a store. */
+int verb_init(struct cli *c);
+/* Copies the store. */
+int verb_backup(struct cli *c);
+/* Makes a store of a copy. */
+int verb_restore(struct cli *c);
+/* Checks every record. */
+int verb_verify(struct cli *c);
+/* Prints figures, or the limits. */
+int verb_stat(struct cli *c);
+/* What the program shows when no verb is given. */
+int verb_status(struct cli *c);
+
+/* ---- verbs_delta.c: deltas by hand ---- */
+
+/* Writes the summary. */
+int verb_summary(struct cli *c);
+/* Writes what another store lacks. */
+int verb_export(struct cli *c);
+/* Applies an export. */
+int verb_import(struct cli *c);
+
+/* ---- verbs_net.c: the network ---- */
+
+/* Makes a node key, or prints its public half. */
+int verb_key(struct cli *c);
+/* One round of replication with named peers. */
+int verb_sync(struct cli *c);
+
+/* ---- verbs_peers.c: what the relay wrote down ---- */
+
+/* The table of peers. */
+int verb_peers(struct cli *c);
+/* Adds the relay's lines to the status. */
+int peers_status(struct cli *c);
+
+/* ---- help.c ---- */
+
+/* Prints the page of a verb. */
+int verb_help(struct cli *c);
+#endif

@@ -1,0 +1,205 @@
+/* api_store.c: public questions about a whole store, and its backup. */
+#include "crdt/clocks.h"
+#include "crdt/step.h"
+#include "lib/err.h"
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Frame of a call that reads one snapshot. */
+static int with_snapshot(ecrdt_store *s, const char *call,
+                         int (*fn)(ecrdt_txn *t, void *ctx), void *ctx) {
+    ecrdt_txn *t;
+    int rc = store_check(s, call);
+    if (rc == ECRDT_OK)
+        rc = replica_begin(s, false, 0, &t);
+    if (rc < 0)
+        return rc;
+    rc = fn(t, ctx);
+    ecrdt_abort(t);
+    return rc;
+}
+
+static int read_me(ecrdt_txn *t, void *ctx) {
+    ecrdt_node *out = ctx;
+    uint32_t no;
+    int rc = origin_me(t, &no);
+    const uint8_t *id = rc == 1 ? origin_id(t, no) : NULL;
+    if (id)
+        memcpy(out->b, id, sizeof out->b);
+    return id ? ECRDT_OK : db_err(t->db);
+}
+
+int ecrdt_node_id(ecrdt_store *s, ecrdt_node *out) {
+    int rc = s ? check_out(out, "ecrdt_node_id()") : ECRDT_OK;
+    return rc < 0 ? rc : with_snapshot(s, "ecrdt_node_id()", read_me, out);
+}
+
+int ecrdt_flush(ecrdt_store *s) {
+    int rc = store_check(s, "ecrdt_flush()");
+    return rc < 0 ? rc : replica_flush(s);
+}
+
+struct sink_ctx {
+    ecrdt_sink out;
+    void *ctx;
+};
+
+static int give_name(void *ctx, const char *name) {
+    struct sink_ctx *k = ctx;
+    if (!k->out(k->ctx, name, strlen(name)))
+        return ECRDT_OK;
+    return err_set(ECRDT_ECANCELED, "the sink stopped the listing of buckets");
+}
+
+static int list_buckets(ecrdt_txn *t, void *ctx) {
+    return replica_each_bucket(t, give_name, ctx);
+}
+
+int ecrdt_buckets(ecrdt_store *s, ecrdt_sink out, void *ctx) {
+    struct sink_ctx k = {out, ctx};
+    if (s && !out)
+        return err_set(ECRDT_EINVAL, "ecrdt_buckets() needs a sink");
+    return with_snapshot(s, "ecrdt_buckets()", list_buckets, &k);
+}
+
+static int count_ranges(ecrdt_txn *t, void *ctx) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, ctx, false, &bk);
+    if (rc <= 0)
+        return rc < 0 ? rc : 1;
+    rc = clocks_load(t, bk);
+    return rc < 0 ? rc : bk->rs.n == 1;
+}
+
+int ecrdt_settled(ecrdt_store *s, const char *bucket) {
+    return with_snapshot(s, "ecrdt_settled()", count_ranges,
+                         (void *)(uintptr_t)bucket);
+}
+
+struct digest_ctx {
+    const char *bucket;
+    uint8_t *out;
+};
+
+static int read_digest(ecrdt_txn *t, void *ctx) {
+    struct digest_ctx *d = ctx;
+    return replica_digest(t, d->bucket, d->out);
+}
+
+int ecrdt_digest(ecrdt_store *s, const char *bucket, uint8_t out[16]) {
+    struct digest_ctx d = {bucket, out};
+    int rc = s ? check_out(out, "ecrdt_digest()") : ECRDT_OK;
+    return rc < 0 ? rc
+                  : with_snapshot(s, "ecrdt_digest()", read_digest, &d);
+}
+
+/* ---- statistics ----------------------------------------------------------- */
+
+struct stats_ctx {
+    ecrdt_txn *t;
+    ecrdt_stats *out;
+};
+
+static int add_bucket(void *ctx, const char *name) {
+    struct stats_ctx *c = ctx;
+    struct bucket *bk;
+    int rc = txn_bucket(c->t, name, false, &bk);
+    if (rc == 1)
+        rc = txn_head(c->t, bk);
+    if (rc < 0)
+        return rc;
+    c->out->buckets++;
+    c->out->items += bk->head.live;
+    c->out->tombstones += bk->head.tombs;
+    c->out->log_bytes += bk->head.log_bytes + bk->head.log_open.len;
+    return ECRDT_OK;
+}
+
+static int read_stats(ecrdt_txn *t, void *ctx) {
+    struct stats_ctx c = {t, ctx};
+    uint32_t origins = 0;
+    int rc = meta_get_u32(t, "m.origins", &origins);
+    c.out->origins = origins;
+    return rc < 0 ? rc : replica_each_bucket(t, add_bucket, &c);
+}
+
+int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
+    int rc = store_check(s, "ecrdt_stat_read()");
+    if (rc < 0)
+        return rc;
+    if (!out || out->size < sizeof(size_t) || out->size > 4096)
+        return err_set(ECRDT_EINVAL, "ecrdt_stat_read(): set out->size to "
+                                     "sizeof(ecrdt_stats) first");
+    struct db_stat st;
+    ecrdt_stats all = {.size = out->size};
+    rc = db_stat(s->db, &st);
+    if (rc == ECRDT_OK)
+        rc = with_snapshot(s, "ecrdt_stat_read()", read_stats, &all);
+    if (rc < 0)
+        return rc;
+    all.bytes_used = st.bytes_used;
+    all.bytes_max = st.bytes_max;
+    all.readers = st.readers;
+    all.oldest_reader_pid = st.oldest_pid;
+    all.oldest_reader_txns =
+        st.oldest_pid && st.last_txn > st.oldest_txn
+            ? st.last_txn - st.oldest_txn
+            : 0;
+    all.last_txn = st.last_txn;
+    all.durability = s->durability;
+    all.cleared_readers = st.cleared_readers;
+    all.pidns_reads = atomic_load(&s->pidns_reads);
+    memcpy(out, &all, all.size < sizeof all ? all.size : sizeof all);
+    return ECRDT_OK;
+}
+
+/* ---- backup --------------------------------------------------------------- */
+
+/* Takes the identity out of a copy: at its next open it gets its own. */
+static int strip_identity(const char *path) {
+    struct db_conf conf = {.max_bytes = 64ull << 30,
+                           .max_readers = 16,
+                           .file_mode = 0660,
+                           .resize_wait_ms = 1000};
+    struct db *db;
+    struct db_txn *t;
+    int rc = db_open(&db, path, &conf);
+    if (rc < 0)
+        return rc;
+    rc = db_begin(db, true, &t);
+    if (rc == ECRDT_OK) {
+        rc = db_del(t, DB_META, ECRDT_STR("m.me"));
+        if (rc >= 0)
+            rc = db_del(t, DB_META, ECRDT_STR("m.key"));
+        if (rc >= 0)
+            rc = db_clear(t, DB_PEERS);
+        if (rc < 0)
+            db_abort(t);
+        else
+            rc = db_commit(t);
+    }
+    db_close(db);
+    return rc;
+}
+
+int ecrdt_backup(ecrdt_store *s, const char *path) {
+    int rc = store_check(s, "ecrdt_backup()");
+    if (rc < 0)
+        return rc;
+    if (!path || !*path || strlen(path) > 3900)
+        return err_set(ECRDT_EINVAL, "ecrdt_backup() needs the path of a "
+                                     "folder");
+    bool made;
+    rc = os_make_folder(path, 0700, &made);
+    if (rc == ECRDT_OK)
+        rc = os_folder_empty(path);
+    if (rc == 0)
+        return err_set(ECRDT_EINVAL,
+                       "cannot back up to %s: the folder is not empty", path);
+    if (rc == 1)
+        rc = db_copy(s->db, path);
+    if (rc == ECRDT_OK)
+        rc = strip_identity(path);
+    return rc < 0 ? rc : os_sync_folder(path);
+}

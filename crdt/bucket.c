@@ -1,0 +1,199 @@
+/* bucket.c: buckets by name, and their head records. */
+#include "crdt/clocks.h"
+#include "crdt/store.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+
+enum { HEAD_VERSION = 1, HEAD_FIXED = 1 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 4 };
+
+/* META: 'b' + name -> number u32, salt. */
+static slice name_key(uint8_t b[1 + ECRDT_MAX_BUCKET_NAME], const char *name) {
+    size_t n = strlen(name);
+    b[0] = 'b';
+    memcpy(b + 1, name, n);
+    return slice_of(b, 1 + n);
+}
+
+int bucket_find(ecrdt_txn *t, const char *name, struct bucket *bk) {
+    uint8_t key[1 + ECRDT_MAX_BUCKET_NAME];
+    slice v;
+    int rc = db_get(t->db, DB_META, name_key(key, name), &v);
+    if (rc <= 0)
+        return rc;
+    if (v.len != 4 + BUCKET_SALT)
+        return txn_corrupt(t, "the record of a bucket");
+    bk->id = load32(v.data);
+    memcpy(bk->salt, (const uint8_t *)v.data + 4, BUCKET_SALT);
+    strcpy(bk->name, name);
+    return 1;
+}
+
+int bucket_create(ecrdt_txn *t, const char *name, struct bucket *bk) {
+    uint32_t count = 0, me;
+    int rc = meta_get_u32(t, "m.buckets", &count);
+    if (rc < 0)
+        return rc;
+    if (count >= ECRDT_MAX_BUCKETS)
+        return err_set(ECRDT_ETOOBIG,
+                       "cannot make bucket '%s': the store has %d buckets, "
+                       "its limit; put more keys into fewer buckets",
+                       name, ECRDT_MAX_BUCKETS);
+    rc = origin_me(t, &me);
+    if (rc < 0)
+        return rc;
+    bk->id = count;
+    strcpy(bk->name, name);
+    crypto_blake2b(bk->salt, BUCKET_SALT, ecrdt_str(name));
+    bk->head.me = me;
+    bk->head.range_next = 1;
+    bk->have_head = bk->head_dirty = true;
+    rc = meta_put_u32(t, "m.buckets", count + 1);
+    if (rc < 0)
+        return rc;
+    uint8_t key[1 + ECRDT_MAX_BUCKET_NAME], no[4];
+    store32(no, bk->id);
+    buf_clear(&t->rec);
+    buf_put(&t->rec, no, 4);
+    buf_put(&t->rec, bk->salt, BUCKET_SALT);
+    return db_put(t->db, DB_META, name_key(key, name), &t->rec);
+}
+
+/* The first bucket whose key is >= key (of len bytes), which is advanced to
+ * just behind it: 1 and its name, 0 if there is none. */
+static int next_bucket(ecrdt_txn *t, uint8_t *key, size_t *len, char *name) {
+    struct db_cursor *c;
+    int rc = db_cursor_open(t->db, DB_META, &c);
+    if (rc < 0)
+        return rc;
+    slice k = slice_of(key, *len), v;
+    rc = db_cursor_seek(c, &k, &v);
+    if (rc == 1 && (*(const uint8_t *)k.data != 'b' ||
+                    k.len > 1 + ECRDT_MAX_BUCKET_NAME))
+        rc = 0;
+    if (rc == 1) {
+        memcpy(key, k.data, k.len);
+        memcpy(name, key + 1, k.len - 1);
+        name[k.len - 1] = 0;
+        key[k.len] = 0;
+        *len = k.len + 1;
+    }
+    db_cursor_close(c);
+    return rc;
+}
+
+int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),
+                        void *ctx) {
+    char name[ECRDT_MAX_BUCKET_NAME + 1];
+    uint8_t key[2 + ECRDT_MAX_BUCKET_NAME] = "b";
+    size_t len = 1;
+    int rc;
+    while ((rc = next_bucket(t, key, &len, name)) == 1) {
+        rc = fn(ctx, name); /* may write: no cursor is open here */
+        if (rc)
+            return rc;
+    }
+    return rc;
+}
+
+static slice head_key(uint8_t b[4], const struct bucket *bk) {
+    store32(b, bk->id);
+    return slice_of(b, 4);
+}
+
+static int head_decode(struct bucket_head *h, slice v) {
+    const uint8_t *p = v.data;
+    if (v.len < HEAD_FIXED || p[0] != HEAD_VERSION)
+        return ECRDT_ECORRUPT;
+    h->me = load32(p + 1);
+    h->seq = load64(p + 5);
+    h->h = load64(p + 13);
+    h->hlc = load64(p + 21);
+    h->gen = load64(p + 29);
+    memcpy(h->digest, p + 37, 16);
+    h->live = load64(p + 53);
+    h->tombs = load64(p + 61);
+    h->log_next = load64(p + 69);
+    h->log_bytes = load64(p + 77);
+    h->log_open_n = load32(p + 85);
+    h->range_next = load32(p + 89);
+    uint32_t cuts = load32(p + 93);
+    if (cuts > v.len - HEAD_FIXED)
+        return ECRDT_ECORRUPT;
+    buf_clear(&h->cuts);
+    buf_clear(&h->log_open);
+    buf_put(&h->cuts, p + HEAD_FIXED, cuts);
+    buf_put(&h->log_open, p + HEAD_FIXED + cuts, v.len - HEAD_FIXED - cuts);
+    return h->cuts.err ? h->cuts.err : h->log_open.err;
+}
+
+int head_load(ecrdt_txn *t, struct bucket *bk) {
+    uint8_t key[4];
+    slice v;
+    int rc = db_get(t->db, DB_HEADS, head_key(key, bk), &v);
+    if (rc < 0)
+        return rc;
+    rc = rc == 1 ? head_decode(&bk->head, v) : ECRDT_ECORRUPT;
+    if (rc == ECRDT_ECORRUPT)
+        return txn_corrupt(t, "the head record of a bucket");
+    if (rc < 0)
+        return db_stick(t->db, rc);
+    bk->have_head = true;
+    bk->seq_before = bk->head.seq;
+    return ECRDT_OK;
+}
+
+/* Extends the chain of this origin's commits: h = first 8 bytes of
+ * BLAKE2b-128(previous h | e16 of the events of the commit). */
+static void extend_chain(struct bucket *bk) {
+    if (bk->head.seq == bk->seq_before)
+        return;
+    uint8_t prev[8], sum[CRYPTO_E16];
+    store64(prev, bk->head.h);
+    slice parts[2] = {slice_of(prev, 8), buf_slice(&bk->e16s)};
+    crypto_blake2b_parts(sum, sizeof sum, parts, 2);
+    bk->head.h = load64(sum);
+}
+
+int head_save(ecrdt_txn *t, struct bucket *bk) {
+    struct bucket_head *h = &bk->head;
+    extend_chain(bk);
+    buf_clear(&t->rec);
+    uint8_t *p = buf_extend(&t->rec, HEAD_FIXED);
+    if (!p)
+        return db_stick(t->db, t->rec.err);
+    p[0] = HEAD_VERSION;
+    store32(p + 1, h->me);
+    store64(p + 5, h->seq);
+    store64(p + 13, h->h);
+    store64(p + 21, h->hlc);
+    store64(p + 29, h->gen);
+    memcpy(p + 37, h->digest, 16);
+    store64(p + 53, h->live);
+    store64(p + 61, h->tombs);
+    store64(p + 69, h->log_next);
+    store64(p + 77, h->log_bytes);
+    store32(p + 85, h->log_open_n);
+    store32(p + 89, h->range_next);
+    store32(p + 93, (uint32_t)h->cuts.len);
+    buf_put(&t->rec, h->cuts.data, h->cuts.len);
+    buf_put(&t->rec, h->log_open.data, h->log_open.len);
+    if (t->rec.err)
+        return db_stick(t->db, t->rec.err);
+    uint8_t key[4];
+    int rc = db_put(t->db, DB_HEADS, head_key(key, bk), &t->rec);
+    bk->head_dirty = false;
+    bk->seq_before = h->seq;
+    buf_clear(&bk->e16s);
+    return rc;
+}
+
+void bucket_free(struct bucket *bk) {
+    if (!bk)
+        return;
+    buf_free(&bk->head.cuts);
+    buf_free(&bk->head.log_open);
+    buf_free(&bk->e16s);
+    ranges_free(&bk->rs);
+    ranges_free(&bk->was);
+    alloc_free(bk);
+}

@@ -1,0 +1,337 @@
+/* chunk_apply.c: joins a received chunk with what is here (PROTOCOL 4). */
+#include "crdt/chunk_codec.h"
+#include "crdt/clocks.h"
+#include "crdt/door.h"
+#include "crdt/hlc.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+struct apply {
+    ecrdt_txn *t;
+    struct bucket *bk;
+    struct chunk *c;
+    struct chunk_report *r;
+    uint32_t *no;    /* of this store, by origin index of the chunk */
+    uint64_t *here;  /* seq of the range's clock, by origin index */
+    uint64_t now_ms;
+    struct buf e16s; /* of the new events of one item */
+    bool changed;
+};
+
+/* ---- one item -------------------------------------------------------------
+ * keep = mine   where the dot is in theirs, or not <= clk, or a tomb <= F_S
+ * new  = theirs where the dot is not <= V here
+ * The third case of keep: the sender may have dropped that tomb itself, so
+ * its absence says nothing. */
+
+static bool in_theirs(const struct apply *a, const struct chunk_item *theirs,
+                      const struct event *e) {
+    for (uint32_t i = 0; theirs && i < theirs->count; i++) {
+        const struct event *x = &a->c->events[theirs->first + i];
+        if (x->seq == e->seq && a->no[x->origin] == e->origin)
+            return true;
+    }
+    return false;
+}
+
+static int keep_mine(struct apply *a, const struct chunk_part *p,
+                     const struct chunk_item *theirs, struct item *after) {
+    for (size_t i = 0; i < a->t->before.n; i++) {
+        const struct event *e = &a->t->before.ev[i];
+        const uint8_t *id = origin_id(a->t, e->origin);
+        if (!id)
+            return db_err(a->t->db);
+        bool keep = in_theirs(a, theirs, e) || !vv_covers(&p->clk, id, e->seq) ||
+                    (!event_live(e) && vv_covers(&a->c->floor, id, e->seq));
+        struct event *slot = keep ? item_add(after) : NULL;
+        if (keep && !slot)
+            return ECRDT_ENOMEM;
+        if (keep)
+            *slot = *e;
+    }
+    return ECRDT_OK;
+}
+
+/* Places e among the siblings: sorted by origin, of two by one origin the
+ * higher seq. */
+static int place(struct item *after, const struct event *e) {
+    for (size_t i = 0; i < after->n; i++)
+        if (after->ev[i].origin == e->origin) {
+            if (after->ev[i].seq < e->seq)
+                after->ev[i] = *e;
+            return ECRDT_OK;
+        }
+    if (!item_add(after))
+        return ECRDT_ENOMEM;
+    size_t at = after->n - 1;
+    for (; at > 0 && after->ev[at - 1].origin > e->origin; at--)
+        after->ev[at] = after->ev[at - 1];
+    after->ev[at] = *e;
+    return ECRDT_OK;
+}
+
+static int add_new(struct apply *a, const struct chunk_item *theirs,
+                   struct item *after) {
+    uint8_t *e16 = buf_extend(&a->e16s, (size_t)theirs->count * CRYPTO_E16);
+    if (!e16)
+        return a->e16s.err;
+    for (uint32_t i = 0; i < theirs->count; i++, e16 += CRYPTO_E16) {
+        struct event e = a->c->events[theirs->first + i];
+        if (e.seq <= a->here[e.origin])
+            continue;
+        int rc = event_e16(e16, a->bk->salt, a->c->origins[e.origin],
+                           theirs->id, &e, &a->t->scratch);
+        if (rc < 0)
+            return rc;
+        e.e16 = e16;
+        e.origin = a->no[e.origin];
+        e.fresh = true;
+        rc = place(after, &e);
+        if (rc < 0)
+            return rc;
+        a->bk->head.hlc = hlc_merge(a->bk->head.hlc, e.hlc, a->now_ms);
+        a->r->events++;
+    }
+    return ECRDT_OK;
+}
+
+static bool same_dots(const struct item *a, const struct item *b) {
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (!item_has(b, a->ev[i].origin, a->ev[i].seq))
+            return false;
+    return true;
+}
+
+/* theirs NULL: a complete part does not list this item of ours. */
+static int join_item(struct apply *a, const struct chunk_part *p,
+                     struct item_key *k, const struct chunk_item *theirs) {
+    ecrdt_txn *t = a->t;
+    int found = door_find(t, k);
+    if (found < 0)
+        return found;
+    struct item *after = &t->after;
+    after->n = 0;
+    buf_clear(&a->e16s);
+    int rc = keep_mine(a, p, theirs, after);
+    if (rc == ECRDT_OK && theirs)
+        rc = add_new(a, theirs, after);
+    if (rc < 0)
+        return db_stick(t->db, rc);
+    if (same_dots(&t->before, after)) {
+        a->r->known += theirs != NULL;
+        return ECRDT_OK;
+    }
+    a->r->applied++;
+    a->changed = true;
+    return door_put(t, a->bk, k, found, after, !a->c->bulk);
+}
+
+/* ---- one part on one of our ranges ---------------------------------------- */
+
+struct span {
+    slice lo, hi;
+    bool bounded;
+};
+
+static bool inside(const struct span *s, slice id) {
+    return slice_cmp(s->lo, id) <= 0 &&
+           (!s->bounded || slice_cmp(id, s->hi) < 0);
+}
+
+/* Our items in the span that a complete part does not list. */
+static int join_unlisted(struct apply *a, const struct chunk_part *p,
+                         const struct span *s) {
+    struct item_key k, at;
+    uint32_t next = p->first, end = p->first + p->count;
+    item_key_set(&at, a->bk->id, s->lo, 0);
+    for (;;) {
+        slice key = item_key_db(&at), rec;
+        int rc = db_cursor_seek(a->t->items, &key, &rec);
+        if (rc <= 0 || key.len <= BUCKET_PREFIX ||
+            load32(key.data) != a->bk->id)
+            return rc < 0 ? rc : ECRDT_OK;
+        slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
+                            key.len - BUCKET_PREFIX);
+        if (!inside(s, id))
+            return ECRDT_OK;
+        struct item_parts parts;
+        if (!item_id_parse(id, &parts))
+            return txn_corrupt(a->t, "an item id");
+        item_key_set(&k, a->bk->id, id, parts.k_len);
+        at = k; /* the next one is the least id behind this one */
+        at.b[at.len++] = 0;
+        while (next < end && slice_cmp(a->c->items[next].id,
+                                       item_key_id(&k)) < 0)
+            next++;
+        bool listed = next < end &&
+                      slice_eq(a->c->items[next].id, item_key_id(&k));
+        if (listed || !type_of_tag(parts.tag))
+            continue;
+        rc = join_item(a, p, &k, NULL);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static int join_listed(struct apply *a, const struct chunk_part *p,
+                       const struct span *s) {
+    for (uint32_t i = p->first; i < p->first + p->count; i++) {
+        const struct chunk_item *it = &a->c->items[i];
+        if (!inside(s, it->id))
+            continue;
+        struct item_key k;
+        item_key_set(&k, a->bk->id, it->id, it->k_len);
+        int rc = join_item(a, p, &k, it);
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
+static void count_known(struct apply *a, const struct chunk_part *p,
+                        const struct span *s) {
+    for (uint32_t i = p->first; i < p->first + p->count; i++)
+        a->r->known += inside(s, a->c->items[i].id);
+}
+
+static int apply_to_range(struct apply *a, const struct chunk_part *p,
+                          size_t at) {
+    struct ranges *rs = &a->bk->rs;
+    const struct item_id *end = ranges_hi(rs, at);
+    struct span s = {item_id_slice(&rs->r[at].lo),
+                     end ? item_id_slice(end) : slice_of(NULL, 0), end};
+    struct vv *here = &rs->r[at].clk;
+    if (!vv_le(&p->base, here)) {
+        a->r->ahead++;
+        return ECRDT_OK;
+    }
+    bool news = !vv_le(&p->clk, here);
+    if (!news && !p->complete) {
+        count_known(a, p, &s);
+        return ECRDT_OK;
+    }
+    for (size_t i = 0; i < a->c->n_origins; i++)
+        a->here[i] = vv_seq(here, a->c->origins[i]);
+    int rc = join_listed(a, p, &s);
+    if (rc == ECRDT_OK && p->complete)
+        rc = join_unlisted(a, p, &s);
+    if (rc == ECRDT_OK && p->complete)
+        rc = clocks_raise_all(a->t, a->bk, CLOCK_FLOOR, &a->c->floor);
+    if (rc == ECRDT_OK && a->c->bulk) /* not logged: L says so */
+        rc = clocks_raise_all(a->t, a->bk, CLOCK_LOG, &p->clk);
+    if (rc == ECRDT_OK && news) {
+        rc = vv_join(here, &p->clk);
+        a->changed = a->bk->ranges_dirty = true;
+    }
+    return rc;
+}
+
+/* Bounds memory against a peer that cuts without end; our own senders stay
+ * far below (CHUNK_MAX_CUTS). */
+static int too_many_cuts(struct apply *a) {
+    a->r->refused++;
+    err_set(ECRDT_EPEER, "refused a part for bucket '%s': it would make more "
+                         "than %d cuts",
+            a->bk->name, RANGES_MAX);
+    return ECRDT_OK;
+}
+
+static int apply_part(struct apply *a, const struct chunk_part *p) {
+    struct ranges *rs = &a->bk->rs;
+    size_t from, to;
+    if (rs->n + 2 > RANGES_MAX)
+        return too_many_cuts(a);
+    int rc = ranges_cut(rs, item_id_slice(&p->lo), a->bk->head.range_next++,
+                        &from);
+    to = rs->n;
+    if (rc == ECRDT_OK && p->bounded)
+        rc = ranges_cut(rs, item_id_slice(&p->hi), a->bk->head.range_next++,
+                        &to);
+    for (; rc == ECRDT_OK && from < to; from++)
+        rc = apply_to_range(a, p, from);
+    return rc;
+}
+
+/* ---- the chunk ------------------------------------------------------------ */
+
+/* A peer knows more of our own events than we do: this store was rolled
+ * back or copied. A new incarnation, and all is fetched again (PROTOCOL 7,
+ * D5, the part that sequence numbers show). */
+static int own_future(struct apply *a, bool *seen) {
+    const uint8_t *me = origin_id(a->t, a->bk->head.me);
+    if (!me)
+        return db_err(a->t->db);
+    *seen = false;
+    for (size_t i = 0; i < a->c->n_parts; i++)
+        *seen = *seen || vv_seq(&a->c->parts[i].clk, me) > a->bk->head.seq;
+    if (!*seen)
+        return ECRDT_OK;
+    log_line(ECRDT_LOG_WARN,
+             "msg=\"a peer has newer events of this store than the store "
+             "itself: it was rolled back or copied; new incarnation\" "
+             "store=\"%s\" bucket=\"%s\"",
+             a->t->s->path, a->bk->name);
+    a->r->ahead++;
+    return origin_renew(a->t);
+}
+
+static int intern_origins(struct apply *a) {
+    size_t n = a->c->n_origins + 1;
+    a->no = alloc_zeroed(n, sizeof *a->no);
+    a->here = alloc_zeroed(n, sizeof *a->here);
+    if (!a->no || !a->here)
+        return ECRDT_ENOMEM;
+    for (size_t i = 0; i < a->c->n_origins; i++) {
+        int rc = origin_no(a->t, a->c->origins[i], true, &a->no[i]);
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
+static int apply_parts(struct apply *a) {
+    int rc = clocks_load(a->t, a->bk);
+    bool rolled_back = false;
+    if (rc == ECRDT_OK)
+        rc = own_future(a, &rolled_back);
+    if (rc < 0 || rolled_back)
+        return rc;
+    rc = intern_origins(a);
+    for (size_t i = 0; i < a->c->n_parts && rc == ECRDT_OK; i++)
+        rc = apply_part(a, &a->c->parts[i]);
+    ranges_join_equal(&a->bk->rs);
+    if (a->changed) {
+        a->bk->head.gen++;
+        a->bk->head_dirty = true;
+    }
+    return rc;
+}
+
+int chunk_apply(ecrdt_txn *t, slice bytes, struct chunk_report *r) {
+    struct chunk c = {0};
+    int rc = chunk_decode(bytes, &c);
+    if (rc < 0) {
+        chunk_free(&c);
+        return rc;
+    }
+    memcpy(r->bucket, c.bucket.data, c.bucket.len);
+    r->bucket[c.bucket.len] = 0;
+    struct apply a = {.t = t, .c = &c, .r = r, .now_ms = os_wall_ms()};
+    rc = txn_bucket(t, r->bucket, true, &a.bk);
+    if (rc == ECRDT_ETOOBIG) {
+        r->refused += (uint32_t)c.n_parts;
+        rc = ECRDT_OK;
+    } else if (rc == 1) {
+        rc = apply_parts(&a);
+        if (rc < 0)
+            db_stick(t->db, rc);
+    }
+    buf_free(&a.e16s);
+    alloc_free(a.no);
+    alloc_free(a.here);
+    chunk_free(&c);
+    return rc;
+}

@@ -1,0 +1,424 @@
+/* chunk_build.c: lists what a peer lacks, by the dots log or by a scan, and
+ * makes the next chunk of it from one snapshot (PROTOCOL 4 and 5). */
+#include "crdt/chunk_codec.h"
+#include "crdt/clocks.h"
+#include "crdt/dotlog.h"
+#include "lib/alloc.h"
+#include "lib/assert.h"
+
+enum { EVENT_ROOM = 24, ITEM_ROOM = 8 }; /* encoded, beyond id and payload */
+
+struct build {
+    ecrdt_txn *t;
+    struct bucket *bk;
+    const struct chunk_budget *budget;
+    const struct chunk_tail *tail;
+    struct chunk c;
+    struct vv log_bound;
+    struct db_cursor *items;
+    /* by origin number: seq of the part's base, and index in c.origins + 1 */
+    uint64_t *base;
+    uint32_t *index;
+    uint32_t n_origins;
+    size_t bytes;
+    bool may_cut; /* the receiver may get one more cut */
+    bool cut;
+    struct item_id cut_at;
+    struct item it; /* scratch */
+};
+
+/* The part being filled, and its bounds. */
+struct stretch {
+    const struct item_id *lo, *hi; /* hi NULL = no bound */
+    const struct vv *base, *clk;
+};
+
+void chunk_tail_free(struct chunk_tail *t) {
+    ranges_free(&t->pushed);
+    t->arrival = 0;
+}
+
+static int build_init(struct build *b) {
+    int rc = meta_get_u32(b->t, "m.origins", &b->n_origins);
+    if (rc < 0)
+        return rc;
+    b->base = alloc_zeroed(b->n_origins + 1, sizeof *b->base);
+    b->index = alloc_zeroed(b->n_origins + 1, sizeof *b->index);
+    if (!b->base || !b->index)
+        return ECRDT_ENOMEM;
+    rc = clocks_vector(b->t, b->bk, CLOCK_LOG, &b->log_bound);
+    if (rc == ECRDT_OK)
+        rc = clocks_vector(b->t, b->bk, CLOCK_FLOOR, &b->c.floor);
+    if (rc == ECRDT_OK)
+        rc = db_cursor_open(b->t->db, DB_ITEMS, &b->items);
+    b->c.bucket = ecrdt_str(b->bk->name);
+    return rc;
+}
+
+static void build_free(struct build *b) {
+    db_cursor_close(b->items);
+    chunk_free(&b->c);
+    vv_free(&b->log_bound);
+    item_free(&b->it);
+    alloc_free(b->base);
+    alloc_free(b->index);
+}
+
+static int set_base(struct build *b, const struct vv *base) {
+    memset(b->base, 0, b->n_origins * sizeof *b->base);
+    for (size_t i = 0; i < base->n; i++) {
+        uint32_t no;
+        int rc = origin_no(b->t, base->e[i].origin, false, &no);
+        if (rc < 0)
+            return rc;
+        if (rc == 1 && no < b->n_origins)
+            b->base[no] = base->e[i].seq;
+    }
+    return ECRDT_OK;
+}
+
+static bool known(const struct build *b, const struct event *e) {
+    return e->origin < b->n_origins && e->seq <= b->base[e->origin];
+}
+
+/* Index of an origin in the chunk's own table. */
+static int chunk_origin(struct build *b, uint32_t no, uint32_t *out) {
+    if (no >= b->n_origins)
+        return txn_corrupt(b->t, "an item");
+    if (!b->index[no]) {
+        struct chunk *c = &b->c;
+        const uint8_t *id = origin_id(b->t, no);
+        if (!id)
+            return db_err(b->t->db);
+        int rc = alloc_grow(&c->origins, &c->cap_origins, c->n_origins + 1,
+                            ORIGIN_SIZE);
+        if (rc < 0)
+            return rc;
+        memcpy(c->origins[c->n_origins++], id, ORIGIN_SIZE);
+        b->index[no] = (uint32_t)c->n_origins;
+    }
+    *out = b->index[no] - 1;
+    return ECRDT_OK;
+}
+
+/* All siblings of b->it, in the order of their origin's index; payloads only
+ * of what the peer does not know. */
+static int add_events(struct build *b, struct chunk_item *item) {
+    struct chunk *c = &b->c;
+    int rc = alloc_grow(&c->events, &c->cap_events, c->n_events + b->it.n,
+                        sizeof *c->events);
+    item->first = (uint32_t)c->n_events;
+    item->count = (uint32_t)b->it.n;
+    for (size_t i = 0; i < b->it.n && rc == ECRDT_OK; i++) {
+        struct event e = b->it.ev[i];
+        bool knows = known(b, &e);
+        rc = chunk_origin(b, e.origin, &e.origin);
+        if (knows)
+            e.payload = NULL;
+        size_t at = c->n_events++;
+        for (; at > item->first && c->events[at - 1].origin > e.origin; at--)
+            c->events[at] = c->events[at - 1];
+        c->events[at] = e;
+    }
+    return rc;
+}
+
+/* Past the cap on cuts a chunk runs on to the end of its stretch: the budget
+ * is soft there (PROTOCOL 5). */
+static bool over_budget(const struct build *b, size_t size) {
+    size_t n = b->c.n_items;
+    if (!b->may_cut)
+        return n >= CHUNK_MAX_ITEMS;
+    return n && (n >= b->budget->max_items ||
+                 b->bytes + size > b->budget->max_bytes);
+}
+
+/* Adds the item b->it if the budget allows: 1 added, 0 the budget is used up
+ * (and the chunk ends here). The chunk's first item always fits. */
+static int add_item(struct build *b, struct chunk_part *part, slice id) {
+    struct chunk *c = &b->c;
+    size_t size = ITEM_ROOM + id.len;
+    for (size_t i = 0; i < b->it.n; i++)
+        size += EVENT_ROOM + (known(b, &b->it.ev[i]) ? 0 : b->it.ev[i].len);
+    if (over_budget(b, size)) {
+        b->cut = true;
+        item_id_set(&b->cut_at, id);
+        return 0;
+    }
+    int rc =
+        alloc_grow(&c->items, &c->cap_items, c->n_items + 1, sizeof *c->items);
+    if (rc < 0)
+        return rc;
+    struct chunk_item *item = &c->items[c->n_items];
+    *item = (struct chunk_item){.id = id};
+    rc = add_events(b, item);
+    if (rc < 0)
+        return rc;
+    c->n_items++;
+    part->count++;
+    b->bytes += size;
+    return 1;
+}
+
+static int decode_item(struct build *b, slice rec) {
+    int rc = item_decode(&b->it, rec);
+    return rc == ECRDT_ECORRUPT ? txn_corrupt(b->t, "an item") : rc;
+}
+
+/* ---- by a scan of the items ---- */
+
+static int any_unknown(struct build *b, slice rec) {
+    struct event e;
+    int rc;
+    for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1;)
+        if (!known(b, &e))
+            return 1;
+    return rc < 0 ? txn_corrupt(b->t, "an item") : 0;
+}
+
+static bool is_head(slice id) {
+    uint8_t tag = item_id_tag(id);
+    return tag == TAG_SET_HEAD || tag == TAG_COUNTER_HEAD;
+}
+
+static slice id_of(slice key) {
+    return slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
+                    key.len - BUCKET_PREFIX);
+}
+
+static bool before_end(const struct stretch *s, slice id) {
+    return !s->hi || slice_cmp(id, item_id_slice(s->hi)) < 0;
+}
+
+static int fill_by_scan(struct build *b, struct chunk_part *part,
+                        const struct stretch *s) {
+    struct item_key from;
+    item_key_set(&from, b->bk->id, item_id_slice(s->lo), 0);
+    slice key = item_key_db(&from), rec;
+    int rc;
+    for (rc = db_cursor_seek(b->items, &key, &rec);
+         rc == 1 && key.len > BUCKET_PREFIX && load32(key.data) == b->bk->id &&
+         before_end(s, id_of(key));
+         rc = db_cursor_next(b->items, &key, &rec)) {
+        if (is_head(id_of(key)))
+            continue;
+        int want = part->complete ? 1 : any_unknown(b, rec);
+        if (want < 0)
+            return want;
+        if (!want)
+            continue;
+        rc = decode_item(b, rec);
+        if (rc == ECRDT_OK)
+            rc = add_item(b, part, id_of(key));
+        if (rc <= 0)
+            return rc;
+    }
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+/* ---- by the dots log ----
+ * The least ids wanted are kept sorted; one more than the budget can take,
+ * so that the place of the cut is known too. */
+
+struct listing {
+    const struct build *b;
+    const struct stretch *s;
+    slice *ids;
+    size_t n, max;
+};
+
+static size_t lower_bound(const struct listing *l, slice id) {
+    size_t lo = 0, hi = l->n;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (slice_cmp(l->ids[mid], id) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static int list_entry(void *ctx, const struct dotlog_entry *e) {
+    struct listing *l = ctx;
+    if (e->origin >= l->b->n_origins || e->seq <= l->b->base[e->origin])
+        return 0;
+    if (l->n == l->max && slice_cmp(e->id, l->ids[l->n - 1]) >= 0)
+        return 0;
+    if (slice_cmp(e->id, item_id_slice(l->s->lo)) < 0 ||
+        !before_end(l->s, e->id))
+        return 0;
+    size_t at = lower_bound(l, e->id);
+    if (at < l->n && slice_eq(l->ids[at], e->id))
+        return 0;
+    if (l->n < l->max)
+        l->n++;
+    memmove(l->ids + at + 1, l->ids + at, (l->n - at - 1) * sizeof *l->ids);
+    l->ids[at] = e->id;
+    return 0;
+}
+
+/* Where the walk may begin: behind this link's last push, if what was known
+ * then of all of the stretch is known to the peer now. */
+static uint64_t walk_from(const struct build *b, const struct stretch *s) {
+    const struct chunk_tail *tail = b->tail;
+    if (!tail || !tail->pushed.n)
+        return 0;
+    size_t i = ranges_find(&tail->pushed, item_id_slice(s->lo));
+    const struct item_id *end = ranges_hi(&tail->pushed, i);
+    bool whole = !end || (s->hi && slice_cmp(item_id_slice(s->hi),
+                                             item_id_slice(end)) <= 0);
+    return whole && vv_le(&tail->pushed.r[i].clk, s->base) ? tail->arrival : 0;
+}
+
+static int add_listed(struct build *b, struct chunk_part *part,
+                      const struct listing *l) {
+    bool full = l->n == l->max; /* the last one then tells where to cut */
+    for (size_t i = 0; i < l->n - full; i++) {
+        struct item_key k;
+        slice key, rec;
+        item_key_set(&k, b->bk->id, l->ids[i], 0);
+        key = item_key_db(&k);
+        int rc = db_cursor_find(b->items, key, &rec);
+        if (rc == 1)
+            rc = any_unknown(b, rec);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            continue; /* superseded by something the peer knows */
+        rc = decode_item(b, rec);
+        if (rc == ECRDT_OK)
+            rc = add_item(b, part, l->ids[i]);
+        if (rc <= 0)
+            return rc;
+    }
+    if (full) {
+        b->cut = true;
+        item_id_set(&b->cut_at, l->ids[l->n - 1]);
+    }
+    return ECRDT_OK;
+}
+
+static int fill_by_log(struct build *b, struct chunk_part *part,
+                       const struct stretch *s) {
+    struct listing l = {.b = b, .s = s, .max = b->budget->max_items + 1u};
+    l.ids = alloc_resize(NULL, l.max + 1, sizeof *l.ids);
+    if (!l.ids)
+        return ECRDT_ENOMEM;
+    int rc = dotlog_each(b->t, b->bk, walk_from(b, s), list_entry, &l);
+    if (rc == ECRDT_OK)
+        rc = add_listed(b, part, &l);
+    alloc_free(l.ids);
+    return rc;
+}
+
+/* ---- parts ---- */
+
+static int fill_part(struct build *b, const struct stretch *s) {
+    struct chunk_part *part = chunk_add_part(&b->c);
+    if (!part)
+        return ECRDT_ENOMEM;
+    part->lo = *s->lo;
+    part->bounded = s->hi != NULL;
+    if (s->hi)
+        part->hi = *s->hi;
+    part->first = (uint32_t)b->c.n_items;
+    part->complete = !vv_le(&b->c.floor, s->base);
+    int rc = vv_copy(&part->base, s->base);
+    if (rc == ECRDT_OK)
+        rc = vv_copy(&part->clk, s->clk);
+    if (rc == ECRDT_OK)
+        rc = set_base(b, s->base);
+    if (rc < 0)
+        return rc;
+    bool by_log =
+        b->may_cut && !part->complete && vv_le(&b->log_bound, s->base);
+    rc = by_log ? fill_by_log(b, part, s) : fill_by_scan(b, part, s);
+    if (rc == ECRDT_OK && b->cut) {
+        part->bounded = true;
+        part->hi = b->cut_at;
+        if (slice_eq(item_id_slice(&part->hi), item_id_slice(&part->lo))) {
+            INVARIANT(part->count == 0);
+            vv_free(&part->base); /* nothing of this stretch fitted */
+            vv_free(&part->clk);
+            b->c.n_parts--;
+        }
+    }
+    return rc;
+}
+
+/* Gives peer the cuts of mine, so that each of its ranges has one clock on
+ * both sides. */
+static int align(struct ranges *peer, const struct ranges *mine) {
+    int rc = ranges_init(peer);
+    for (size_t i = 1; i < mine->n && rc == ECRDT_OK; i++) {
+        size_t at;
+        rc = ranges_cut(peer, item_id_slice(&mine->r[i].lo), 0, &at);
+    }
+    return rc;
+}
+
+static int fill(struct build *b, struct ranges *peer) {
+    const struct ranges *mine = &b->bk->rs;
+    int rc = align(peer, mine);
+    b->may_cut = peer->n <= CHUNK_MAX_CUTS;
+    for (size_t i = 0; i < peer->n && rc == ECRDT_OK && !b->cut; i++) {
+        struct range *p = &peer->r[i];
+        const struct vv *clk =
+            &mine->r[ranges_find(mine, item_id_slice(&p->lo))].clk;
+        if (vv_le(clk, &p->clk))
+            continue;
+        struct stretch s = {&p->lo, ranges_hi(peer, i), &p->clk, clk};
+        rc = fill_part(b, &s);
+    }
+    return rc;
+}
+
+/* What the peer will have when it has applied the chunk. */
+static int advance(struct ranges *peer, const struct chunk *c) {
+    int rc = ECRDT_OK;
+    for (size_t i = 0; i < c->n_parts && rc == ECRDT_OK; i++) {
+        const struct chunk_part *p = &c->parts[i];
+        size_t from, to = peer->n;
+        rc = ranges_cut(peer, item_id_slice(&p->lo), 0, &from);
+        to = peer->n;
+        if (rc == ECRDT_OK && p->bounded)
+            rc = ranges_cut(peer, item_id_slice(&p->hi), 0, &to);
+        for (; from < to && rc == ECRDT_OK; from++)
+            rc = vv_join(&peer->r[from].clk, &p->clk);
+    }
+    ranges_join_equal(peer);
+    return rc;
+}
+
+int chunk_build(ecrdt_txn *t, const char *bucket, struct ranges *peer,
+                const struct chunk_budget *budget, struct chunk_tail *tail,
+                struct buf *out, struct chunk_built *built) {
+    struct bucket *bk;
+    *built = (struct chunk_built){0};
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    rc = clocks_load(t, bk);
+    if (rc < 0)
+        return rc;
+    if (peer->n && ranges_le(&bk->rs, peer))
+        return 0;
+    struct build b = {.t = t, .bk = bk, .budget = budget, .tail = tail};
+    rc = build_init(&b);
+    if (rc >= 0)
+        rc = fill(&b, peer);
+    if (rc == ECRDT_OK && b.c.n_parts) {
+        b.c.bulk = b.cut;
+        chunk_encode(out, &b.c);
+        rc = out->err ? out->err : advance(peer, &b.c);
+        *built = (struct chunk_built){(uint32_t)b.c.n_items, b.cut};
+    }
+    bool any = b.c.n_parts > 0;
+    if (rc == ECRDT_OK && tail) {
+        tail->arrival = bk->head.log_next;
+        rc = ranges_copy(&tail->pushed, &bk->rs);
+    }
+    build_free(&b);
+    return rc < 0 ? rc : any;
+}

@@ -1,0 +1,382 @@
+/* chunk_codec.c: chunks to bytes, and strictly back. */
+#include "crdt/chunk_codec.h"
+#include "crdt/hlc.h"
+#include "crdt/keys.h"
+#include "crdt/type.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+
+enum { ITEM_FIXED = 2, EVENT_FIELDS = 6 };
+
+struct chunk_part *chunk_add_part(struct chunk *c) {
+    if (alloc_grow(&c->parts, &c->cap_parts, c->n_parts + 1,
+                   sizeof *c->parts) < 0)
+        return NULL;
+    struct chunk_part *p = &c->parts[c->n_parts++];
+    memset(p, 0, sizeof *p);
+    return p;
+}
+
+void chunk_free(struct chunk *c) {
+    for (size_t i = 0; i < c->n_parts; i++) {
+        vv_free(&c->parts[i].base);
+        vv_free(&c->parts[i].clk);
+    }
+    vv_free(&c->floor);
+    alloc_free(c->origins);
+    alloc_free(c->parts);
+    alloc_free(c->items);
+    alloc_free(c->events);
+    buf_free(&c->ids);
+    *c = (struct chunk){0};
+}
+
+/* ---- encode --------------------------------------------------------------- */
+
+/* What all sequence numbers of an origin, and all times, are relative to. */
+struct bases {
+    uint64_t *seq; /* by origin index */
+    uint64_t ms;
+};
+
+static int find_bases(const struct chunk *c, struct bases *b) {
+    b->ms = UINT64_MAX;
+    b->seq = alloc_resize(NULL, c->n_origins + 1, sizeof *b->seq);
+    if (!b->seq)
+        return ECRDT_ENOMEM;
+    memset(b->seq, 0xff, (c->n_origins + 1) * sizeof *b->seq);
+    for (size_t i = 0; i < c->n_events; i++) {
+        const struct event *e = &c->events[i];
+        if (e->seq < b->seq[e->origin])
+            b->seq[e->origin] = e->seq;
+        if (hlc_ms(e->hlc) < b->ms)
+            b->ms = hlc_ms(e->hlc);
+    }
+    if (!c->n_events)
+        b->ms = 0;
+    return ECRDT_OK;
+}
+
+static size_t shared(slice a, slice b) {
+    const uint8_t *p = a.data, *q = b.data;
+    size_t n = 0;
+    while (n < a.len && n < b.len && p[n] == q[n])
+        n++;
+    return n;
+}
+
+static void encode_item(struct buf *out, const struct chunk *c,
+                        const struct bases *b, const struct chunk_item *it,
+                        slice prev) {
+    size_t same = shared(prev, it->id);
+    pack_array(out, ITEM_FIXED + EVENT_FIELDS * it->count);
+    pack_uint(out, same);
+    pack_bin(out, slice_of((const uint8_t *)it->id.data + same,
+                           it->id.len - same));
+    for (uint32_t i = 0; i < it->count; i++) {
+        const struct event *e = &c->events[it->first + i];
+        pack_uint(out, e->origin);
+        pack_uint(out, e->seq - b->seq[e->origin]);
+        pack_uint(out, hlc_ms(e->hlc) - b->ms);
+        pack_uint(out, hlc_count(e->hlc));
+        pack_uint(out, e->kind);
+        if (e->payload)
+            pack_bin(out, slice_of(e->payload, e->len));
+        else
+            pack_nil(out);
+    }
+}
+
+static void encode_part(struct buf *out, const struct chunk *c,
+                        const struct bases *b, const struct chunk_part *p) {
+    pack_array(out, 6);
+    pack_bin(out, item_id_slice(&p->lo));
+    if (p->bounded)
+        pack_bin(out, item_id_slice(&p->hi));
+    else
+        pack_nil(out);
+    vv_encode(out, &p->base);
+    vv_encode(out, &p->clk);
+    pack_bool(out, p->complete);
+    pack_array(out, p->count);
+    slice prev = {0};
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct chunk_item *it = &c->items[p->first + i];
+        encode_item(out, c, b, it, prev);
+        prev = it->id;
+    }
+}
+
+void chunk_encode(struct buf *out, const struct chunk *c) {
+    struct bases b;
+    if (out->err || (out->err = find_bases(c, &b)) < 0)
+        return;
+    pack_array(out, 7);
+    pack_uint(out, CHUNK_VERSION);
+    pack_bin(out, c->bucket);
+    vv_encode(out, &c->floor);
+    pack_bool(out, c->bulk);
+    pack_array(out, (uint32_t)(2 * c->n_origins));
+    for (size_t i = 0; i < c->n_origins; i++) {
+        pack_bin(out, slice_of(c->origins[i], ORIGIN_SIZE));
+        pack_uint(out, b.seq[i]);
+    }
+    pack_uint(out, b.ms);
+    pack_array(out, (uint32_t)c->n_parts);
+    for (size_t i = 0; i < c->n_parts; i++)
+        encode_part(out, c, &b, &c->parts[i]);
+    alloc_free(b.seq);
+}
+
+/* ---- decode --------------------------------------------------------------- */
+
+struct decoder {
+    struct unpack u;
+    struct chunk *c;
+    uint64_t *seq_base;
+    uint64_t ms_base;
+};
+
+static int no_memory(struct decoder *d) {
+    d->u.err = ECRDT_ENOMEM;
+    return ECRDT_ENOMEM;
+}
+
+static void decode_origins(struct decoder *d) {
+    struct chunk *c = d->c;
+    uint32_t n = unpack_array(&d->u, 2 * CHUNK_MAX_ORIGINS);
+    if (n % 2)
+        unpack_fail(&d->u);
+    d->seq_base = alloc_zeroed(n / 2 + 1, sizeof *d->seq_base);
+    if (!d->seq_base || alloc_grow(&c->origins, &c->cap_origins, n / 2,
+                                   ORIGIN_SIZE) < 0) {
+        no_memory(d);
+        n = 0;
+    }
+    for (; c->n_origins < n / 2 && !d->u.err; c->n_origins++) {
+        const uint8_t *id = unpack_bin_exact(&d->u, ORIGIN_SIZE);
+        d->seq_base[c->n_origins] = unpack_uint(&d->u);
+        if (id)
+            memcpy(c->origins[c->n_origins], id, ORIGIN_SIZE);
+    }
+    unpack_leave(&d->u);
+}
+
+/* The id: bytes shared with prev, then its own; into c->ids. Offsets first,
+ * pointers when the buffer no longer moves. */
+static void decode_id(struct decoder *d, struct chunk_item *it, slice prev) {
+    uint64_t same = unpack_uint_max(&d->u, prev.len);
+    slice rest = unpack_bin(&d->u, ITEM_ID_MAX);
+    size_t len = (size_t)same + rest.len;
+    if (len > ITEM_ID_MAX)
+        unpack_fail(&d->u);
+    if (d->u.err)
+        return;
+    size_t at = d->c->ids.len;
+    size_t prev_at =
+        prev.data ? (size_t)((const uint8_t *)prev.data - d->c->ids.data) : 0;
+    uint8_t *p = buf_extend(&d->c->ids, len);
+    if (!p) {
+        no_memory(d);
+        return;
+    }
+    if (same)
+        memcpy(p, d->c->ids.data + prev_at, (size_t)same);
+    if (rest.len)
+        memcpy(p + same, rest.data, rest.len);
+    it->id = slice_of((void *)(uintptr_t)at, len); /* see fix_ids() */
+}
+
+/* A sum that must not overflow. */
+static uint64_t sum(struct unpack *u, uint64_t a, uint64_t b, uint64_t max) {
+    if (!add_u64(&a, b) || a > max) {
+        unpack_fail(u);
+        return 0;
+    }
+    return a;
+}
+
+static void decode_event(struct decoder *d, const struct chunk_part *p,
+                         const struct item_parts *id, slice id_bytes,
+                         struct event *e) {
+    struct chunk *c = d->c;
+    struct unpack *u = &d->u;
+    *e = (struct event){0};
+    e->origin = (uint32_t)unpack_uint(u);
+    if (e->origin >= c->n_origins)
+        unpack_fail(u);
+    if (u->err)
+        return;
+    const uint8_t *origin = c->origins[e->origin];
+    e->seq = sum(u, d->seq_base[e->origin], unpack_uint(u), INT64_MAX);
+    uint64_t ms =
+        sum(u, d->ms_base, unpack_uint(u), (UINT64_C(1) << 48) - 1);
+    e->hlc = hlc_make(ms, (uint32_t)unpack_uint_max(u, UINT16_MAX));
+    e->kind = (uint8_t)unpack_uint_max(u, UINT8_MAX);
+    bool known = vv_covers(&p->base, origin, e->seq);
+    if (!unpack_nil(u)) {
+        slice payload = unpack_bin(u, CHUNK_MAX_BYTES);
+        e->payload = payload.data;
+        e->len = (uint32_t)payload.len;
+        if (!payload_valid(id_bytes, id, e))
+            unpack_fail(u);
+    } else if (!known) {
+        unpack_fail(u);
+    }
+    if (!e->seq || !vv_covers(&p->clk, origin, e->seq))
+        unpack_fail(u);
+}
+
+/* At most one sibling of an origin, and the origins in order of their index,
+ * so that there is one encoding. */
+static void decode_siblings(struct decoder *d, const struct chunk_part *p,
+                            struct chunk_item *it, slice id, uint32_t n) {
+    struct chunk *c = d->c;
+    struct item_parts parts;
+    const struct type *ty =
+        item_id_parse(id, &parts) ? type_of_tag(parts.tag) : NULL;
+    if (!ty || c->n_events + n > CHUNK_MAX_EVENTS) {
+        unpack_fail(&d->u);
+        return;
+    }
+    it->k_len = parts.k_len;
+    it->first = (uint32_t)c->n_events;
+    it->count = n;
+    if (alloc_grow(&c->events, &c->cap_events, c->n_events + n,
+                   sizeof *c->events) < 0) {
+        no_memory(d);
+        return;
+    }
+    for (uint32_t i = 0; i < n && !d->u.err; i++) {
+        struct event *e = &c->events[c->n_events++];
+        decode_event(d, p, &parts, id, e);
+        if (i && e[-1].origin >= e->origin)
+            unpack_fail(&d->u);
+    }
+}
+
+static slice id_in(const struct chunk *c, const struct chunk_item *it) {
+    return slice_of(c->ids.data + (uintptr_t)it->id.data, it->id.len);
+}
+
+static void decode_item(struct decoder *d, const struct chunk_part *p,
+                        slice *prev) {
+    struct chunk *c = d->c;
+    uint32_t n =
+        unpack_array(&d->u, ITEM_FIXED + EVENT_FIELDS * CHUNK_MAX_EVENTS);
+    if (n <= ITEM_FIXED || (n - ITEM_FIXED) % EVENT_FIELDS ||
+        c->n_items >= CHUNK_MAX_ITEMS)
+        unpack_fail(&d->u);
+    else if (alloc_grow(&c->items, &c->cap_items, c->n_items + 1,
+                        sizeof *c->items) < 0)
+        no_memory(d);
+    if (!d->u.err) {
+        struct chunk_item *it = &c->items[c->n_items];
+        *it = (struct chunk_item){0};
+        size_t prev_at =
+            prev->data ? (size_t)((const uint8_t *)prev->data - c->ids.data)
+                       : 0;
+        decode_id(d, it, *prev);
+        if (!d->u.err) {
+            *prev = slice_of(c->ids.data + prev_at, prev->len);
+            slice id = id_in(c, it);
+            bool inside =
+                slice_cmp(item_id_slice(&p->lo), id) <= 0 &&
+                (!p->bounded || slice_cmp(id, item_id_slice(&p->hi)) < 0) &&
+                (!prev->len || slice_cmp(*prev, id) < 0);
+            if (!inside)
+                unpack_fail(&d->u);
+            else
+                decode_siblings(d, p, it, id,
+                                (n - ITEM_FIXED) / EVENT_FIELDS);
+            *prev = id;
+            c->n_items++;
+        }
+    }
+    unpack_leave(&d->u);
+}
+
+static void decode_part(struct decoder *d) {
+    struct unpack *u = &d->u;
+    struct chunk *c = d->c;
+    struct chunk_part *p = chunk_add_part(c);
+    if (!p) {
+        no_memory(d);
+        return;
+    }
+    unpack_array_exact(u, 6);
+    item_id_set(&p->lo, unpack_bin(u, ITEM_ID_MAX));
+    p->bounded = !unpack_nil(u);
+    if (p->bounded)
+        item_id_set(&p->hi, unpack_bin(u, ITEM_ID_MAX));
+    if (p->bounded &&
+        slice_cmp(item_id_slice(&p->lo), item_id_slice(&p->hi)) >= 0)
+        unpack_fail(u);
+    vv_decode(u, &p->base);
+    vv_decode(u, &p->clk);
+    p->complete = unpack_bool(u);
+    p->first = (uint32_t)c->n_items;
+    p->count = unpack_array(u, CHUNK_MAX_ITEMS);
+    slice prev = {0};
+    for (uint32_t i = 0; i < p->count && !u->err; i++)
+        decode_item(d, p, &prev);
+    unpack_leave(u);
+    unpack_leave(u);
+}
+
+/* Parts stand in order and do not overlap. */
+static bool parts_in_order(const struct chunk *c) {
+    for (size_t i = 1; i < c->n_parts; i++) {
+        const struct chunk_part *a = &c->parts[i - 1], *b = a + 1;
+        if (!a->bounded ||
+            slice_cmp(item_id_slice(&a->hi), item_id_slice(&b->lo)) > 0)
+            return false;
+    }
+    return true;
+}
+
+static void fix_ids(struct chunk *c) {
+    for (size_t i = 0; i < c->n_items; i++)
+        c->items[i].id = id_in(c, &c->items[i]);
+}
+
+static int refuse(const struct decoder *d, uint64_t version) {
+    if (d->u.err == ECRDT_ENOMEM)
+        return ECRDT_ENOMEM;
+    if (version && version != CHUNK_VERSION)
+        return err_set(ECRDT_EVERSION,
+                       "a chunk has format %llu, this library knows %d: "
+                       "update it",
+                       (unsigned long long)version, CHUNK_VERSION);
+    return err_set(ECRDT_ECORRUPT,
+                   "a chunk is malformed (near byte %zu of its end); it was "
+                   "refused whole",
+                   (size_t)(d->u.end - d->u.p));
+}
+
+int chunk_decode(slice bytes, struct chunk *c) {
+    struct decoder d = {.c = c};
+    struct unpack *u = &d.u;
+    unpack_init(u, bytes);
+    unpack_array_exact(u, 7);
+    uint64_t version = unpack_uint(u);
+    if (version != CHUNK_VERSION)
+        unpack_fail(u);
+    c->bucket = unpack_bin(u, ECRDT_MAX_BUCKET_NAME);
+    if (!c->bucket.len || memchr(c->bucket.data, 0, c->bucket.len))
+        unpack_fail(u);
+    vv_decode(u, &c->floor);
+    c->bulk = unpack_bool(u);
+    decode_origins(&d);
+    d.ms_base = unpack_uint(u);
+    uint32_t n = unpack_array(u, CHUNK_MAX_PARTS);
+    for (uint32_t i = 0; i < n && !u->err; i++)
+        decode_part(&d);
+    unpack_leave(u);
+    unpack_leave(u);
+    alloc_free(d.seq_base);
+    if (unpack_end(u) < 0 || !parts_in_order(c))
+        return refuse(&d, version);
+    fix_ids(c);
+    return ECRDT_OK;
+}

@@ -1,0 +1,64 @@
+/* chunk_codec.h: a chunk as a value between its bytes and the store.
+ *
+ * msgpack [1, bucket, floor, bulk, [origin, seq base, ...], ms base,
+ *          [[lo, hi | nil, base, clock, complete, [item, ...]], ...]]
+ * item = [bytes shared with the id before, rest of the id, then for each
+ *         sibling: origin index, seq - seq base, ms - ms base, hlc count,
+ *         kind, payload | nil]
+ * A payload is nil if the dot is <= base: the receiver has it. */
+#ifndef CRDT_CHUNK_CODEC_H
+#define CRDT_CHUNK_CODEC_H
+#include "crdt/chunk.h"
+#include "crdt/item.h"
+
+enum {
+    CHUNK_VERSION = 1,
+    CHUNK_MAX_PARTS = 1024,
+    CHUNK_MAX_ITEMS = 65536,
+    CHUNK_MAX_EVENTS = 262144,
+    CHUNK_MAX_ORIGINS = 65536
+};
+
+struct chunk_item {
+    slice id;              /* borrowed                          */
+    uint32_t first, count; /* of its siblings in chunk.events   */
+    uint16_t k_len;        /* of the id (decoded chunks only)   */
+};
+
+struct chunk_part {
+    struct item_id lo, hi;
+    bool bounded; /* hi is meant */
+    bool complete;
+    struct vv base, clk;
+    uint32_t first, count; /* in chunk.items */
+};
+
+/* Zero-initialise, chunk_free(). event.origin is an index into origins;
+ * event.payload NULL stands for nil. */
+struct chunk {
+    slice bucket;
+    struct vv floor;
+    bool bulk;
+    uint8_t (*origins)[ORIGIN_SIZE];
+    size_t n_origins, cap_origins;
+    struct chunk_part *parts;
+    size_t n_parts, cap_parts;
+    struct chunk_item *items;
+    size_t n_items, cap_items;
+    struct event *events;
+    size_t n_events, cap_events;
+    struct buf ids; /* decoded ids */
+};
+
+/* Appends the bytes; ids of a part must be in order. */
+void chunk_encode(struct buf *out, const struct chunk *c);
+
+/* Strict, and every id and event checked: 0, ECRDT_ECORRUPT or
+ * ECRDT_EVERSION with a sentence, ECRDT_ENOMEM. Borrows from bytes. */
+int chunk_decode(slice bytes, struct chunk *c);
+
+void chunk_free(struct chunk *c);
+
+/* One more part, zeroed; NULL without memory. */
+struct chunk_part *chunk_add_part(struct chunk *c);
+#endif

@@ -1,0 +1,210 @@
+/* clocks.c: loads and saves range clocks, floor and log bound; only entries
+ * that changed are written. */
+#include "crdt/clocks.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+
+enum { CLOCK_KEY = 4 + 4 + ORIGIN_SIZE, CLOCK_VALUE = 16 };
+
+static slice clock_key(uint8_t b[CLOCK_KEY], const struct bucket *bk,
+                       uint32_t no, const uint8_t *origin) {
+    store32(b, bk->id);
+    store32(b + 4, no);
+    if (origin)
+        memcpy(b + 8, origin, ORIGIN_SIZE);
+    return slice_of(b, origin ? CLOCK_KEY : 8);
+}
+
+/* All entries of one number, which LMDB holds in the order of origins. */
+static int load_vector(ecrdt_txn *t, struct bucket *bk, uint32_t no,
+                       struct vv *v) {
+    uint8_t b[CLOCK_KEY];
+    slice prefix = clock_key(b, bk, no, NULL), key = prefix, value;
+    struct db_cursor *c;
+    int rc = db_cursor_open(t->db, DB_CLOCKS, &c);
+    if (rc < 0)
+        return rc;
+    for (rc = db_cursor_seek(c, &key, &value);
+         rc == 1 && slice_starts(key, prefix);
+         rc = db_cursor_next(c, &key, &value)) {
+        if (key.len != CLOCK_KEY || value.len != CLOCK_VALUE) {
+            rc = txn_corrupt(t, "a clock");
+            break;
+        }
+        const uint8_t *p = value.data;
+        rc = vv_raise(v, (const uint8_t *)key.data + 8, load64(p),
+                      load64(p + 8));
+        if (rc < 0)
+            break;
+    }
+    db_cursor_close(c);
+    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
+}
+
+/* The cut list of the head into bk->rs, without clocks. */
+static int decode_cuts(ecrdt_txn *t, struct bucket *bk) {
+    const uint8_t *p = bk->head.cuts.data, *end = p + bk->head.cuts.len;
+    int rc = ranges_init(&bk->rs);
+    while (rc == ECRDT_OK && p < end) {
+        if (end - p < 6 || end - p - 6 < load16(p + 4) ||
+            load16(p + 4) > ITEM_ID_MAX)
+            return txn_corrupt(t, "the list of cuts");
+        uint32_t no = load32(p);
+        slice lo = slice_of(p + 6, load16(p + 4));
+        size_t at = 0;
+        if (lo.len) /* the part to the right of a cut keeps the number */
+            rc = ranges_cut(&bk->rs, lo, bk->rs.r[bk->rs.n - 1].no, &at);
+        bk->rs.r[at].no = no;
+        p += 6 + lo.len;
+    }
+    return rc;
+}
+
+int clocks_load(ecrdt_txn *t, struct bucket *bk) {
+    if (bk->have_ranges)
+        return ECRDT_OK;
+    int rc = txn_head(t, bk);
+    if (rc < 0)
+        return rc;
+    const uint8_t *me = origin_id(t, bk->head.me);
+    if (!me)
+        return db_err(t->db);
+    rc = decode_cuts(t, bk);
+    for (size_t i = 0; i < bk->rs.n && rc == ECRDT_OK; i++)
+        rc = load_vector(t, bk, bk->rs.r[i].no, &bk->rs.r[i].clk);
+    if (rc == ECRDT_OK && t->mode == TXN_WRITE)
+        rc = ranges_copy(&bk->was, &bk->rs);
+    for (size_t i = 0; i < bk->rs.n && rc == ECRDT_OK; i++)
+        rc = vv_raise(&bk->rs.r[i].clk, me, bk->head.seq, bk->head.h);
+    if (rc < 0)
+        return db_stick(t->db, rc);
+    bk->have_ranges = true;
+    return ECRDT_OK;
+}
+
+static int put_entry(ecrdt_txn *t, struct bucket *bk, uint32_t no,
+                     const struct head *e) {
+    uint8_t key[CLOCK_KEY], value[CLOCK_VALUE];
+    store64(value, e->seq);
+    store64(value + 8, e->h);
+    buf_clear(&t->rec);
+    buf_put(&t->rec, value, sizeof value);
+    return db_put(t->db, DB_CLOCKS, clock_key(key, bk, no, e->origin),
+                  &t->rec);
+}
+
+static const struct range *by_no(const struct ranges *rs, uint32_t no) {
+    for (size_t i = 0; i < rs->n; i++)
+        if (rs->r[i].no == no)
+            return &rs->r[i];
+    return NULL;
+}
+
+/* Entries of r that differ from those on disk; our own lives in the head. */
+static int save_range(ecrdt_txn *t, struct bucket *bk, const struct range *r,
+                      const uint8_t *me) {
+    static const struct vv none;
+    const struct range *old = by_no(&bk->was, r->no);
+    const struct vv *was = old ? &old->clk : &none;
+    for (size_t i = 0, j = 0; i < r->clk.n; i++) {
+        const struct head *e = &r->clk.e[i];
+        while (j < was->n &&
+               memcmp(was->e[j].origin, e->origin, ORIGIN_SIZE) < 0)
+            j++;
+        if ((j < was->n && !memcmp(&was->e[j], e, sizeof *e)) ||
+            !memcmp(e->origin, me, ORIGIN_SIZE))
+            continue;
+        int rc = put_entry(t, bk, r->no, e);
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
+static int drop_range(ecrdt_txn *t, struct bucket *bk, const struct range *r) {
+    for (size_t i = 0; i < r->clk.n; i++) {
+        uint8_t key[CLOCK_KEY];
+        int rc = db_del(t->db, DB_CLOCKS,
+                        clock_key(key, bk, r->no, r->clk.e[i].origin));
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
+static int encode_cuts(struct bucket *bk) {
+    struct buf *out = &bk->head.cuts;
+    buf_clear(out);
+    for (size_t i = 0; i < bk->rs.n; i++) {
+        const struct range *r = &bk->rs.r[i];
+        uint8_t head[6];
+        store32(head, r->no);
+        store16(head + 4, r->lo.len);
+        buf_put(out, head, sizeof head);
+        buf_put(out, r->lo.b, r->lo.len);
+    }
+    return out->err;
+}
+
+int clocks_save(ecrdt_txn *t, struct bucket *bk) {
+    const uint8_t *me = origin_id(t, bk->head.me);
+    if (!me)
+        return db_err(t->db);
+    int rc = encode_cuts(bk);
+    if (rc < 0)
+        return db_stick(t->db, rc);
+    bk->head_dirty = true;
+    for (size_t i = 0; i < bk->rs.n && rc >= 0; i++)
+        rc = save_range(t, bk, &bk->rs.r[i], me);
+    for (size_t i = 0; i < bk->was.n && rc >= 0; i++)
+        if (!by_no(&bk->rs, bk->was.r[i].no))
+            rc = drop_range(t, bk, &bk->was.r[i]);
+    bk->ranges_dirty = false;
+    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
+}
+
+int clocks_vector(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
+                  struct vv *v) {
+    return load_vector(t, bk, (uint32_t)which, v);
+}
+
+int clocks_raise(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
+                 const uint8_t origin[ORIGIN_SIZE], uint64_t seq) {
+    uint8_t key[CLOCK_KEY];
+    slice v;
+    int rc = db_get(t->db, DB_CLOCKS,
+                    clock_key(key, bk, (uint32_t)which, origin), &v);
+    if (rc < 0)
+        return rc;
+    if (rc == 1 && v.len != CLOCK_VALUE)
+        return txn_corrupt(t, "a clock");
+    if (rc == 1 && load64(v.data) >= seq)
+        return ECRDT_OK;
+    struct head e = {.seq = seq};
+    memcpy(e.origin, origin, ORIGIN_SIZE);
+    return put_entry(t, bk, (uint32_t)which, &e);
+}
+
+int clocks_raise_all(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
+                     const struct vv *by) {
+    for (size_t i = 0; i < by->n; i++) {
+        int rc = clocks_raise(t, bk, which, by->e[i].origin, by->e[i].seq);
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
+int replica_clock(ecrdt_txn *t, const char *bucket, struct ranges *rs,
+                  struct vv *floor) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc < 0 ? rc : ranges_init(rs);
+    rc = clocks_load(t, bk);
+    if (rc == ECRDT_OK)
+        rc = ranges_copy(rs, &bk->rs);
+    if (rc == ECRDT_OK)
+        rc = clocks_vector(t, bk, CLOCK_FLOOR, floor);
+    return rc;
+}

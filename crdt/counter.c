@@ -1,0 +1,231 @@
+/* counter.c: operations and reading of counters. */
+#include "crdt/counter.h"
+#include "crdt/door.h"
+#include "crdt/keyhead.h"
+#include "lib/err.h"
+
+bool count_decode(slice value, struct count *c) {
+    const uint8_t *p = value.data, *end = p + value.len;
+    uint64_t *field[4] = {&c->inc, &c->dec, &c->finc, &c->fdec};
+    for (int i = 0; i < 4; i++) {
+        size_t n = varint_get(p, end, field[i]);
+        if (!n)
+            return false;
+        p += n;
+    }
+    return p == end && c->finc <= c->inc && c->fdec <= c->dec;
+}
+
+size_t count_encode(uint8_t out[4 * VARINT_MAX], const struct count *c) {
+    size_t n = varint_put(out, c->inc);
+    n += varint_put(out + n, c->dec);
+    n += varint_put(out + n, c->finc);
+    return n + varint_put(out + n, c->fdec);
+}
+
+static void raise_to(uint64_t *v, uint64_t by) {
+    if (by > *v)
+        *v = by;
+}
+
+void count_of(struct item_shape shape, const struct item *it,
+              struct count *c) {
+    *c = (struct count){0};
+    for (size_t i = 0; i < it->n; i++) {
+        const struct event *e = &it->ev[i];
+        struct payload p;
+        struct count one;
+        if (e->kind != KIND_COUNT ||
+            !payload_split(shape, slice_of(e->payload, e->len), &p) ||
+            !count_decode(p.value, &one))
+            continue;
+        raise_to(&c->inc, one.inc);
+        raise_to(&c->dec, one.dec);
+        raise_to(&c->finc, one.finc);
+        raise_to(&c->fdec, one.fdec);
+    }
+}
+
+static bool check(slice value) {
+    struct count c;
+    return count_decode(value, &c);
+}
+
+static wide value_of(const struct count *c) {
+    return ((wide)c->inc - c->finc) - ((wide)c->dec - c->fdec);
+}
+
+static void read_entry(struct item_shape shape, const struct item *it,
+                       struct reading *out) {
+    struct count c;
+    count_of(shape, it, &c);
+    out->live = item_live(it);
+    out->total = value_of(&c);
+}
+
+const struct type type_entry = {.tag = TAG_ENTRY,
+                                .head_tag = TAG_COUNTER_HEAD,
+                                .pub = ECRDT_COUNTER,
+                                .live_kind = KIND_COUNT,
+                                .name = "counter entry",
+                                .check = check,
+                                .read = read_entry};
+
+static int out_of_range(slice key, int64_t by) {
+    return err_set(ECRDT_ERANGE,
+                   "cannot add %lld to the counter '%.*s': its value would "
+                   "leave the range of int64",
+                   (long long)by, (int)(key.len < 64 ? key.len : 64),
+                   (const char *)key.data);
+}
+
+/* Id of this store's own entry of the counter whose head is hk. */
+static int own_entry(ecrdt_txn *t, const struct bucket *bk,
+                     const struct item_key *hk, struct item_key *k) {
+    const uint8_t *me = origin_id(t, bk->head.me);
+    if (!me)
+        return db_err(t->db);
+    item_key_head(k, hk, TAG_ENTRY);
+    item_key_origin(k, me);
+    return ECRDT_OK;
+}
+
+static int load_own(ecrdt_txn *t, struct keyhead *h,
+                    const struct item_key *hk) {
+    struct item_key k;
+    int rc = own_entry(t, h->bk, hk, &k);
+    if (rc < 0)
+        return rc;
+    rc = door_find(t, &k);
+    if (rc < 0)
+        return rc;
+    count_of(item_key_shape(&k), &t->before, &h->count);
+    h->count_loaded = true;
+    return ECRDT_OK;
+}
+
+int counter_add(ecrdt_txn *t, const char *bucket, slice key, int64_t by,
+                int64_t *now) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, true, &bk);
+    if (rc < 0)
+        return rc;
+    struct item_key hk;
+    item_key_make(&hk, bk->id, key, TAG_COUNTER_HEAD);
+    slice whole = key.len > KEY_RAW_MAX ? key : slice_of(NULL, 0);
+    struct keyhead *h = keyhead_edit(t, bk, &hk, whole);
+    if (!h)
+        return db_err(t->db);
+    if (!h->count_loaded && (rc = load_own(t, h, &hk)) < 0)
+        return rc;
+    wide next = h->total + h->waiting + by;
+    uint64_t amount = by < 0 ? 0 - (uint64_t)by : (uint64_t)by;
+    uint64_t *sum = by < 0 ? &h->count.dec : &h->count.inc;
+    if (next > INT64_MAX || next < INT64_MIN || !add_u64(sum, amount))
+        return out_of_range(key, by);
+    h->waiting += by;
+    if (!h->count_dirty)
+        t->bytes += hk.len;
+    h->count_dirty = t->pending = true;
+    if (now)
+        *now = (int64_t)next;
+    return ECRDT_OK;
+}
+
+int counter_get(ecrdt_txn *t, const char *bucket, slice key, int64_t *now) {
+    *now = 0;
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    struct item_key k;
+    struct keyhead_view v;
+    item_key_make(&k, bk->id, key, TAG_COUNTER_HEAD);
+    rc = keyhead_read(t, &k, &v);
+    if (rc <= 0)
+        return rc;
+    *now = v.total > INT64_MAX   ? INT64_MAX
+           : v.total < INT64_MIN ? INT64_MIN
+                                 : (int64_t)v.total;
+    if (*now == v.total)
+        return 1;
+    return err_set(ECRDT_ERANGE,
+                   "the counter '%.*s' is out of int64: concurrent adds of "
+                   "several replicas took it there; reset it",
+                   (int)(key.len < 64 ? key.len : 64), (const char *)key.data);
+}
+
+/* One event for all adds of the transaction to one counter. */
+static int flush_one(ecrdt_txn *t, struct keyhead *h) {
+    struct item_key hk, k;
+    memcpy(hk.b, h->key, h->key_len);
+    hk.len = h->key_len;
+    hk.k_len = (uint16_t)(h->key_len - BUCKET_PREFIX - 1);
+    int rc = own_entry(t, h->bk, &hk, &k);
+    if (rc < 0)
+        return rc;
+    int found = door_find(t, &k);
+    if (found < 0)
+        return found;
+    uint8_t value[4 * VARINT_MAX];
+    size_t n = count_encode(value, &h->count);
+    h->count_dirty = false;
+    h->waiting = 0; /* the door adds the difference to the total */
+    return door_local(t, h->bk, &k, found, KIND_COUNT, buf_slice(&h->full_key),
+                      slice_of(NULL, 0), slice_of(value, n));
+}
+
+int counter_flush(ecrdt_txn *t) {
+    return keyhead_each_waiting(t, flush_one);
+}
+
+/* Takes back what one entry, found by the cursor, holds. */
+static int reset_entry(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+                       slice key) {
+    int found = door_find(t, k);
+    if (found < 0)
+        return found;
+    struct count c;
+    count_of(item_key_shape(k), &t->before, &c);
+    if (c.inc == c.finc && c.dec == c.fdec)
+        return ECRDT_OK;
+    c.finc = c.inc;
+    c.fdec = c.dec;
+    uint8_t value[4 * VARINT_MAX];
+    size_t n = count_encode(value, &c);
+    return door_local(t, bk, k, true, KIND_COUNT, key, slice_of(NULL, 0),
+                      slice_of(value, n));
+}
+
+int counter_reset(ecrdt_txn *t, const char *bucket, slice key) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    rc = counter_flush(t);
+    if (rc < 0)
+        return rc;
+    struct item_key k, first;
+    item_key_make(&first, bk->id, key, TAG_ENTRY);
+    slice prefix = item_key_db(&first), at = prefix, rec;
+    for (rc = db_cursor_seek(t->items, &at, &rec);
+         rc == 1 && slice_starts(at, prefix);
+         rc = db_cursor_next(t->items, &at, &rec)) {
+        slice id = slice_of((const uint8_t *)at.data + BUCKET_PREFIX,
+                            at.len - BUCKET_PREFIX);
+        if (id.len != (size_t)first.k_len + 1 + ORIGIN_SIZE)
+            return txn_corrupt(t, "an item id");
+        item_key_set(&k, bk->id, id, first.k_len);
+        rc = reset_entry(t, bk, &k, key);
+        if (rc < 0)
+            return rc;
+    }
+    if (rc < 0)
+        return rc;
+    item_key_head(&k, &first, TAG_COUNTER_HEAD);
+    struct keyhead *h = keyhead_edit(t, bk, &k, slice_of(NULL, 0));
+    if (!h)
+        return db_err(t->db);
+    h->count_loaded = false;
+    return ECRDT_OK;
+}

@@ -1,0 +1,166 @@
+/* door.c: what one changed item changes with it, and local events. */
+#include "crdt/door.h"
+#include "crdt/dotlog.h"
+#include "crdt/hlc.h"
+#include "crdt/keyhead.h"
+#include "lib/assert.h"
+#include "lib/err.h"
+
+int door_find(ecrdt_txn *t, struct item_key *k) {
+    slice rec;
+    int rc = db_cursor_find(t->items, item_key_db(k), &rec);
+    t->before.n = 0;
+    if (rc <= 0)
+        return rc;
+    rc = item_decode(&t->before, rec);
+    if (rc == ECRDT_ECORRUPT)
+        return txn_corrupt(t, "an item");
+    return rc < 0 ? db_stick(t->db, rc) : 1;
+}
+
+/* Adds (sign 1) or takes back (-1) what siblings mean for the bucket. */
+static void account(struct bucket *bk, const struct item *it, int sign) {
+    bool live = false;
+    for (size_t i = 0; i < it->n; i++) {
+        if (!event_live(&it->ev[i])) {
+            bk->head.tombs += (uint64_t)sign;
+            continue;
+        }
+        live = true;
+        (sign > 0 ? digest_add : digest_sub)(bk->head.digest, it->ev[i].e16);
+    }
+    if (live)
+        bk->head.live += (uint64_t)sign;
+}
+
+/* The whole key of a hashed one stands in every live payload. */
+static slice full_key_of(struct item_shape shape, const struct item *it) {
+    struct payload parts;
+    for (size_t i = 0; i < it->n && shape.key_hashed; i++)
+        if (event_live(&it->ev[i]) &&
+            payload_split(shape, slice_of(it->ev[i].payload, it->ev[i].len),
+                          &parts))
+            return parts.key;
+    return slice_of(NULL, 0);
+}
+
+/* The key head follows by value(after) - value(before). */
+static int account_key(ecrdt_txn *t, struct bucket *bk,
+                       const struct item_key *k, const struct item *after) {
+    const struct type *ty = type_of_tag(item_key_tag(k));
+    INVARIANT(ty); /* made by us, or checked when it was received */
+    if (!ty->head_tag)
+        return ECRDT_OK;
+    struct item_shape shape = item_key_shape(k);
+    struct reading was = {0}, is = {0};
+    ty->read(shape, &t->before, &was);
+    ty->read(shape, after, &is);
+    struct item_key hk;
+    item_key_head(&hk, k, ty->head_tag);
+    struct keyhead *h = keyhead_edit(t, bk, &hk, full_key_of(shape, after));
+    if (!h)
+        return db_err(t->db);
+    h->live += (uint64_t)(is.live - was.live);
+    h->total += is.total - was.total;
+    h->dirty = t->pending = true;
+    return ECRDT_OK;
+}
+
+static int log_fresh(ecrdt_txn *t, struct bucket *bk,
+                     const struct item_key *k, const struct item *after) {
+    for (size_t i = 0; i < after->n; i++) {
+        const struct event *e = &after->ev[i];
+        int rc = e->fresh ? dotlog_append(t, bk, e->origin, e->seq,
+                                          item_key_id(k))
+                          : ECRDT_OK;
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
+int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
+             struct item *after, bool logged) {
+    account(bk, &t->before, -1);
+    account(bk, after, 1);
+    bk->head_dirty = true;
+    /* Encoded before anything is written: after borrows from the page. */
+    int rc = account_key(t, bk, k, after);
+    if (rc < 0)
+        return rc;
+    buf_clear(&t->rec);
+    item_encode(&t->rec, after);
+    if (t->rec.err)
+        return db_stick(t->db, t->rec.err);
+    t->bytes += t->rec.len + k->len;
+    if (after->n)
+        rc = db_cursor_put(t->items, item_key_db(k), &t->rec, found);
+    else
+        rc = found ? db_cursor_del(t->items) : ECRDT_OK;
+    return rc < 0 || !logged ? rc : log_fresh(t, bk, k, after);
+}
+
+/* The clock of this transaction's events, the same for all of a bucket. */
+static uint64_t txn_hlc(struct bucket *bk) {
+    if (!bk->hlc_now) {
+        bk->hlc_now = hlc_tick(bk->head.hlc, os_wall_ms());
+        bk->head.hlc = bk->hlc_now;
+    }
+    return bk->hlc_now;
+}
+
+/* The event's dot: that of this transaction's earlier event on the item, if
+ * there is one, for nobody has seen it yet; else the next one. */
+static int take_dot(ecrdt_txn *t, struct bucket *bk, struct event *e) {
+    const struct event *own = item_of_origin(&t->before, bk->head.me);
+    e->origin = bk->head.me;
+    if (own && own->seq > bk->seq_before) {
+        e->seq = own->seq;
+        return ECRDT_OK;
+    }
+    e->seq = ++bk->head.seq;
+    e->fresh = true;
+    if (!buf_extend(&bk->e16s, CRYPTO_E16))
+        return db_stick(t->db, bk->e16s.err);
+    return ECRDT_OK;
+}
+
+static int too_big(ecrdt_txn *t) {
+    return err_set(ECRDT_ETOOBIG,
+                   "cannot write more in this transaction: it holds %llu "
+                   "bytes, the limit is %d; commit it and begin another",
+                   (unsigned long long)t->bytes, ECRDT_MAX_TXN);
+}
+
+int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+               bool found, enum event_kind kind, slice full_key, slice elem,
+               slice value) {
+    if (t->bytes + value.len > ECRDT_MAX_TXN)
+        return too_big(t);
+    struct event e = {.kind = (uint8_t)kind};
+    int rc = take_dot(t, bk, &e);
+    if (rc < 0)
+        return rc;
+    e.hlc = txn_hlc(bk);
+    if (kind != KIND_TOMB) {
+        payload_make(&t->payload, item_key_shape(k), full_key, elem, value);
+        if (t->payload.err)
+            return db_stick(t->db, t->payload.err);
+        e.payload = t->payload.data;
+        e.len = (uint32_t)t->payload.len;
+    }
+    const uint8_t *me = origin_id(t, bk->head.me);
+    if (!me)
+        return db_err(t->db);
+    uint8_t *e16 = bk->e16s.data + (e.seq - bk->seq_before - 1) * CRYPTO_E16;
+    rc = event_e16(e16, bk->salt, me, item_key_id(k), &e, &t->scratch);
+    if (rc < 0)
+        return db_stick(t->db, rc);
+    e.e16 = e16;
+    t->after.n = 0;
+    struct event *slot = item_add(&t->after);
+    if (!slot)
+        return db_stick(t->db, ECRDT_ENOMEM);
+    *slot = e;
+    return door_put(t, bk, k, found, &t->after, true);
+}

@@ -1,0 +1,25 @@
+/* door.h: the one door: every change of an item's siblings, by a local call
+ * or a remote chunk, ends in door_put(). */
+#ifndef CRDT_DOOR_H
+#define CRDT_DOOR_H
+#include "crdt/store.h"
+#include "crdt/type.h"
+
+/* Positions t on item k and reads its siblings into t->before: 1, 0 if there
+ * is none, < 0 (stuck). What it borrows is valid until t's next write. */
+int door_find(ecrdt_txn *t, struct item_key *k);
+
+/* Replaces the siblings t->before of k by after: record, digest, counts, log
+ * and key head follow. found is door_find()'s result, and t is still
+ * positioned. after may borrow from t->before. logged: fresh events go to
+ * the dots log. */
+int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
+             struct item *after, bool logged);
+
+/* A local event of kind on k that supersedes all siblings of t->before; one
+ * event per item and transaction. full_key and elem are the caller's bytes
+ * (used if hashed), value the type's part of the payload. */
+int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+               bool found, enum event_kind kind, slice full_key, slice elem,
+               slice value);
+#endif

@@ -1,0 +1,65 @@
+/* item.h: an item is the set of its siblings, the causally maximal events on
+ * it, at most one of an origin (PROTOCOL 0); its record, and the join. */
+#ifndef CRDT_ITEM_H
+#define CRDT_ITEM_H
+#include "crdt/vv.h"
+#include "lib/crypto.h"
+
+/* What an event did. */
+enum event_kind { KIND_PUT = 1, KIND_TOMB = 2, KIND_COUNT = 3 };
+
+struct event {
+    uint64_t seq, hlc;
+    const uint8_t *e16;     /* CRYPTO_E16 bytes, borrowed; NULL = not known */
+    const uint8_t *payload; /* borrowed                                     */
+    uint32_t len;           /* of payload                                   */
+    uint32_t origin;        /* its number in this store                     */
+    uint8_t kind;
+    bool fresh; /* made or received in this transaction: belongs in the log */
+};
+
+/* Siblings, sorted by (origin, seq). Zero-initialise, item_free(). */
+struct item {
+    struct event *ev;
+    size_t n, cap;
+};
+
+static inline bool event_live(const struct event *e) {
+    return e->kind != KIND_TOMB;
+}
+
+/* Appends an event; the caller keeps the order. NULL without memory. */
+struct event *item_add(struct item *it);
+void item_free(struct item *it);
+
+/* The sibling of an origin, NULL if there is none. */
+const struct event *item_of_origin(const struct item *it, uint32_t origin);
+
+/* Is there a sibling with this dot? */
+bool item_has(const struct item *it, uint32_t origin, uint64_t seq);
+
+bool item_live(const struct item *it);
+
+/* The record: varint n, then for each sibling varint origin, varint seq,
+ * hlc (8), kind (1), e16 (16), varint length, payload. */
+void item_encode(struct buf *out, const struct item *it);
+
+/* Into the emptied it, borrowing from rec. 0, ECRDT_ECORRUPT (no sentence),
+ * ECRDT_ENOMEM. */
+int item_decode(struct item *it, slice rec);
+
+/* Steps over the siblings of a record without building an item: 1 and the
+ * next one, 0 at the end, ECRDT_ECORRUPT. Start with *at = 0. */
+int item_walk(slice rec, size_t *at, struct event *e);
+
+/* e16: the event's name everywhere. BLAKE2b-128, personal "ecrdt-event-1",
+ * salt = BLAKE2b-128 of the bucket's name, over origin id, seq, hlc, kind,
+ * id length (2), id, payload. scratch is reused memory. */
+int event_e16(uint8_t out[CRYPTO_E16], const uint8_t salt[16],
+              const uint8_t origin[ORIGIN_SIZE], slice id,
+              const struct event *e, struct buf *scratch);
+
+/* Sum mod 2^128 over 16-byte big-endian numbers. */
+void digest_add(uint8_t sum[16], const uint8_t e16[16]);
+void digest_sub(uint8_t sum[16], const uint8_t e16[16]);
+#endif

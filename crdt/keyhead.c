@@ -1,0 +1,178 @@
+/* keyhead.c: the table of key heads of a write transaction. */
+#include "crdt/keyhead.h"
+#include "lib/alloc.h"
+#include "lib/assert.h"
+#include "lib/crc32c.h"
+
+enum { FIRST_SLOTS = 16, RECORD_FIXED = 8 + 16 };
+
+/* Open addressing over pointers; slots is a power of two, half full. */
+struct keyheads {
+    struct keyhead **slot;
+    size_t slots, n;
+};
+
+__extension__ typedef unsigned __int128 uwide;
+
+static uint64_t high(wide v) {
+    return (uint64_t)((uwide)v >> 64);
+}
+
+bool keyhead_decode(slice rec, struct keyhead_view *out) {
+    if (rec.len < RECORD_FIXED)
+        return false;
+    const uint8_t *p = rec.data;
+    out->live = load64(p);
+    out->total = (wide)((uwide)load64(p + 8) << 64 | load64(p + 16));
+    out->full_key = slice_of(p + RECORD_FIXED, rec.len - RECORD_FIXED);
+    return true;
+}
+
+static struct keyhead **place(struct keyheads *all, slice key) {
+    size_t i = crc32c(0, key.data, key.len) & (all->slots - 1);
+    for (;; i = (i + 1) & (all->slots - 1)) {
+        struct keyhead *h = all->slot[i];
+        if (!h || (h->key_len == key.len && !memcmp(h->key, key.data, key.len)))
+            return &all->slot[i];
+    }
+}
+
+static int grow(struct keyheads *all) {
+    struct keyheads next = *all;
+    next.slots = all->slots ? all->slots * 2 : FIRST_SLOTS;
+    next.slot = alloc_zeroed(next.slots, sizeof *next.slot);
+    if (!next.slot)
+        return ECRDT_ENOMEM;
+    for (size_t i = 0; i < all->slots; i++)
+        if (all->slot[i])
+            *place(&next, slice_of(all->slot[i]->key, all->slot[i]->key_len)) =
+                all->slot[i];
+    alloc_free(all->slot);
+    *all = next;
+    return ECRDT_OK;
+}
+
+static int load(ecrdt_txn *t, slice key, struct keyhead_view *out) {
+    slice rec;
+    *out = (struct keyhead_view){0};
+    int rc = db_get(t->db, DB_ITEMS, key, &rec);
+    if (rc == 1 && !keyhead_decode(rec, out))
+        return txn_corrupt(t, "a key head");
+    return rc;
+}
+
+int keyhead_read(ecrdt_txn *t, const struct item_key *k,
+                 struct keyhead_view *out) {
+    struct keyhead *h =
+        t->keyheads ? *place(t->keyheads, item_key_db(k)) : NULL;
+    if (!h)
+        return load(t, item_key_db(k), out);
+    out->live = h->live + (!h->live && h->count_dirty);
+    out->total = h->total + h->waiting;
+    out->full_key = buf_slice(&h->full_key);
+    return out->live != 0;
+}
+
+static struct keyhead *make(ecrdt_txn *t, struct bucket *bk, slice key) {
+    struct keyhead_view v;
+    if (load(t, key, &v) < 0)
+        return NULL;
+    struct keyhead *h = alloc_resize(NULL, sizeof *h + key.len, 1);
+    if (!h)
+        return NULL;
+    *h = (struct keyhead){.bk = bk,
+                          .live = v.live,
+                          .total = v.total,
+                          .key_len = (uint16_t)key.len};
+    memcpy(h->key, key.data, key.len);
+    buf_put(&h->full_key, v.full_key.data, v.full_key.len);
+    return h;
+}
+
+static int table_room(ecrdt_txn *t) {
+    if (!t->keyheads)
+        t->keyheads = alloc_zeroed(1, sizeof *t->keyheads);
+    struct keyheads *all = t->keyheads;
+    if (!all)
+        return ECRDT_ENOMEM;
+    return 2 * (all->n + 1) > all->slots ? grow(all) : ECRDT_OK;
+}
+
+/* Only an insertion may grow the table: a lookup happens while it is walked. */
+static struct keyhead *insert(ecrdt_txn *t, struct bucket *bk, slice key) {
+    struct keyhead *h =
+        table_room(t) < 0 ? NULL : make(t, bk, key);
+    if (!h)
+        return NULL;
+    *place(t->keyheads, key) = h;
+    t->keyheads->n++;
+    return h;
+}
+
+struct keyhead *keyhead_edit(ecrdt_txn *t, struct bucket *bk,
+                             const struct item_key *k, slice full_key) {
+    slice key = item_key_db(k);
+    struct keyhead *h = t->keyheads ? *place(t->keyheads, key) : NULL;
+    if (!h)
+        h = insert(t, bk, key);
+    if (h && full_key.len && !h->full_key.len)
+        buf_put(&h->full_key, full_key.data, full_key.len);
+    if (!h || h->full_key.err) {
+        db_stick(t->db, ECRDT_ENOMEM);
+        return NULL;
+    }
+    return h;
+}
+
+int keyhead_each_waiting(ecrdt_txn *t,
+                         int (*fn)(ecrdt_txn *t, struct keyhead *h)) {
+    struct keyheads *all = t->keyheads;
+    for (size_t i = 0; all && i < all->slots; i++) {
+        struct keyhead *h = all->slot[i];
+        int rc = h && h->count_dirty ? fn(t, h) : ECRDT_OK;
+        if (rc < 0)
+            return rc;
+        INVARIANT(all == t->keyheads);
+    }
+    return ECRDT_OK;
+}
+
+static int save(ecrdt_txn *t, struct keyhead *h) {
+    slice key = slice_of(h->key, h->key_len);
+    h->dirty = false;
+    if (!h->live) {
+        int rc = db_del(t->db, DB_ITEMS, key);
+        return rc < 0 ? rc : ECRDT_OK;
+    }
+    uint8_t fixed[RECORD_FIXED];
+    store64(fixed, h->live);
+    store64(fixed + 8, high(h->total));
+    store64(fixed + 16, (uint64_t)h->total);
+    buf_clear(&t->rec);
+    buf_put(&t->rec, fixed, sizeof fixed);
+    buf_put(&t->rec, h->full_key.data, h->full_key.len);
+    return db_put(t->db, DB_ITEMS, key, &t->rec);
+}
+
+int keyhead_save(ecrdt_txn *t) {
+    struct keyheads *all = t->keyheads;
+    for (size_t i = 0; all && i < all->slots; i++) {
+        struct keyhead *h = all->slot[i];
+        int rc = h && h->dirty ? save(t, h) : ECRDT_OK;
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
+void keyhead_free(struct keyheads *all) {
+    if (!all)
+        return;
+    for (size_t i = 0; i < all->slots; i++)
+        if (all->slot[i]) {
+            buf_free(&all->slot[i]->full_key);
+            alloc_free(all->slot[i]);
+        }
+    alloc_free(all->slot);
+    alloc_free(all);
+}

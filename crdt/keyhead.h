@@ -1,0 +1,55 @@
+/* keyhead.h: the local record of a set's or counter's key: how many items of
+ * it are live, their total, and the whole of a hashed key. It makes size and
+ * value O(1). The heads a write transaction touches wait in a table and are
+ * written once; counter adds wait there too, so that many become one event. */
+#ifndef CRDT_KEYHEAD_H
+#define CRDT_KEYHEAD_H
+#include "crdt/store.h"
+#include "crdt/type.h"
+
+/* What a head says. */
+struct keyhead_view {
+    uint64_t live;
+    wide total;
+    slice full_key; /* of a hashed key, else empty; borrowed */
+};
+
+/* A head in a write transaction's table. */
+struct keyhead {
+    struct bucket *bk;
+    uint64_t live;
+    wide total;          /* adds that wait not included */
+    struct buf full_key; /* of a hashed key, else empty */
+    bool dirty;
+    bool count_loaded;   /* the two below are valid */
+    struct count count;  /* this store's entry, adds that wait included */
+    wide waiting;        /* what they add to total; 0 = none wait */
+    bool count_dirty;
+    wide plan; /* value after the operations of a batch, while it is checked */
+    uint64_t plan_batch;
+    uint16_t key_len;
+    uint8_t key[]; /* LMDB key */
+};
+
+/* The record is live (8), total (16, two's complement), whole key. */
+bool keyhead_decode(slice rec, struct keyhead_view *out);
+
+/* The head of k, whose tag is a head tag, as t sees it, adds that wait
+ * included: 1, or 0 and zeros if there is none. Borrowed until t changes. */
+int keyhead_read(ecrdt_txn *t, const struct item_key *k,
+                 struct keyhead_view *out);
+
+/* The same for changing it; NULL on error (stuck). full_key is taken over if
+ * it is not empty and the head has none yet. */
+struct keyhead *keyhead_edit(ecrdt_txn *t, struct bucket *bk,
+                             const struct item_key *k, slice full_key);
+
+/* Calls fn for each head with adds that wait; 0 or its error. */
+int keyhead_each_waiting(ecrdt_txn *t,
+                         int (*fn)(ecrdt_txn *t, struct keyhead *h));
+
+/* Writes all heads that changed; they stay in the table. */
+int keyhead_save(ecrdt_txn *t);
+
+void keyhead_free(struct keyheads *all);
+#endif

@@ -1,0 +1,99 @@
+/* keys.h: item ids: the one encoding of (key, type, sub) that is the order on
+ * disk, the bytes on the wire and what range cuts are made of (PROTOCOL 14).
+ *
+ * id = K | tag | sub. K is the key in groups of 8 bytes, each followed by a
+ * marker: 9 = more follows, 1-8 = last group with so many bytes. A key over
+ * 256 bytes is its first 192 bytes and 4 groups of its BLAKE2b-256, the last
+ * marker 10. */
+#ifndef CRDT_KEYS_H
+#define CRDT_KEYS_H
+#include "crdt/ranges.h"
+
+enum {
+    KEY_RAW_MAX = 256,  /* longer keys are hashed */
+    KEY_HASHED_PREFIX = 192,
+    KEY_K_MAX = 288,    /* bytes of K */
+    ELEM_RAW_MAX = 160, /* longer elements are hashed */
+    ELEM_HASHED = 192,  /* bytes of a hashed element's sub */
+    BUCKET_PREFIX = 4   /* of the LMDB key, before the id */
+};
+
+/* Tags of ids. A key head is local: its id never leaves the store. */
+enum item_tag {
+    TAG_REGISTER = 0x10,
+    TAG_SET_HEAD = 0x1f,
+    TAG_ELEMENT = 0x20,
+    TAG_COUNTER_HEAD = 0x2f,
+    TAG_ENTRY = 0x30
+};
+
+/* The LMDB key of an item: its bucket's number and its id. */
+struct item_key {
+    uint16_t len;    /* of b                              */
+    uint16_t k_len;  /* of K                              */
+    uint8_t b[BUCKET_PREFIX + ITEM_ID_MAX];
+};
+
+static inline slice item_key_db(const struct item_key *k) {
+    return slice_of(k->b, k->len);
+}
+static inline slice item_key_id(const struct item_key *k) {
+    return slice_of(k->b + BUCKET_PREFIX, k->len - BUCKET_PREFIX);
+}
+
+/* Begins an id: bucket, K and tag. key has 1 to ECRDT_MAX_KEY bytes. */
+void item_key_make(struct item_key *k, uint32_t bucket, slice key,
+                   uint8_t tag);
+
+/* The same K with another tag and no sub. */
+void item_key_retag(struct item_key *k, uint8_t tag);
+
+/* Appends a set element, at most ECRDT_MAX_ELEM bytes. */
+void item_key_element(struct item_key *k, slice elem);
+
+/* Appends an origin id. */
+void item_key_origin(struct item_key *k, const uint8_t origin[ORIGIN_SIZE]);
+
+/* The LMDB key of a received or stored id; id.len <= ITEM_ID_MAX, and k_len
+ * (the length of its K) is known from item_id_parse(). */
+void item_key_set(struct item_key *k, uint32_t bucket, slice id,
+                  uint16_t k_len);
+
+/* What of an id was hashed and therefore stands in the payloads. */
+struct item_shape {
+    bool key_hashed, elem_hashed;
+};
+
+/* The tag and the shape of an id whose k_len is known. */
+uint8_t item_key_tag(const struct item_key *k);
+struct item_shape item_key_shape(const struct item_key *k);
+
+/* The id of k's key head. */
+void item_key_head(struct item_key *head, const struct item_key *k,
+                   uint8_t head_tag);
+
+/* The parts of an id. key holds the raw bytes of K: the whole key, or the
+ * first 192 bytes of a hashed one. */
+struct item_parts {
+    uint8_t tag;
+    struct item_shape shape;
+    uint16_t k_len;
+    uint16_t key_len;
+    uint8_t key[KEY_RAW_MAX];
+    slice sub; /* borrowed from the id */
+};
+
+/* The tag of a stored id, without checking the rest; 0 if there is none. */
+uint8_t item_id_tag(slice id);
+
+/* Strict; false if the id is not one that item_key_make() could have made. */
+bool item_id_parse(slice id, struct item_parts *out);
+
+/* Bytes that all ids of keys that begin with prefix begin with (the first
+ * 192 bytes of a longer prefix), at most KEY_K_MAX; returns how many. */
+size_t key_prefix(uint8_t out[KEY_K_MAX], slice prefix);
+
+/* Is the hash in a hashed id that of key, or of elem? */
+bool item_id_key_matches(slice id, const struct item_parts *p, slice key);
+bool item_id_elem_matches(const struct item_parts *p, slice elem);
+#endif

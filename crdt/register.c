@@ -1,0 +1,132 @@
+/* register.c: operations and reading of registers. */
+#include "crdt/register.h"
+#include "crdt/door.h"
+#include "crdt/hlc.h"
+
+static bool check(slice value) {
+    return value.len <= ECRDT_MAX_VALUE;
+}
+
+static void read_none(struct item_shape shape, const struct item *it,
+                      struct reading *out) {
+    (void)shape;
+    (void)it;
+    *out = (struct reading){0};
+}
+
+const struct type type_register = {.tag = TAG_REGISTER,
+                                   .pub = ECRDT_REG,
+                                   .live_kind = KIND_PUT,
+                                   .name = "register",
+                                   .check = check,
+                                   .read = read_none};
+
+int register_set(ecrdt_txn *t, const char *bucket, slice key, slice value) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, true, &bk);
+    if (rc < 0)
+        return rc;
+    struct item_key k;
+    item_key_make(&k, bk->id, key, TAG_REGISTER);
+    int found = door_find(t, &k);
+    if (found < 0)
+        return found;
+    return door_local(t, bk, &k, found, KIND_PUT, key, slice_of(NULL, 0),
+                      value);
+}
+
+int register_del(ecrdt_txn *t, const char *bucket, slice key) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    struct item_key k;
+    item_key_make(&k, bk->id, key, TAG_REGISTER);
+    int found = door_find(t, &k);
+    if (found < 0 || !item_live(&t->before))
+        return found < 0 ? found : 0;
+    rc = door_local(t, bk, &k, true, KIND_TOMB, key, slice_of(NULL, 0),
+                    slice_of(NULL, 0));
+    return rc < 0 ? rc : 1;
+}
+
+/* > 0 if a is read before b; *err on an unknown origin. */
+static int compare(ecrdt_txn *t, const struct event *a, const struct event *b,
+                   int *err) {
+    if (a->hlc != b->hlc)
+        return a->hlc > b->hlc ? 1 : -1;
+    const uint8_t *ia = origin_id(t, a->origin), *ib = origin_id(t, b->origin);
+    if (!ia || !ib) {
+        *err = db_err(t->db);
+        return 0;
+    }
+    int c = memcmp(ia, ib, ORIGIN_SIZE);
+    return c ? c : (a->seq > b->seq) - (a->seq < b->seq);
+}
+
+/* The live sibling that is read: 1, 0 if there is none, < 0. */
+static int winner(ecrdt_txn *t, slice rec, struct event *best) {
+    struct event e;
+    int rc, found = 0, err = 0;
+    for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1;)
+        if (event_live(&e) && (!found || compare(t, &e, best, &err) > 0)) {
+            *best = e;
+            found = 1;
+        }
+    if (rc < 0)
+        return txn_corrupt(t, "an item");
+    return err < 0 ? err : found;
+}
+
+int event_stamp(ecrdt_txn *t, const struct event *e, ecrdt_stamp *out) {
+    const uint8_t *id = origin_id(t, e->origin);
+    if (!id)
+        return db_err(t->db);
+    out->wall_ms = hlc_ms(e->hlc);
+    out->logical = hlc_count(e->hlc);
+    memcpy(out->by.b, id, sizeof out->by.b);
+    return ECRDT_OK;
+}
+
+int register_get(ecrdt_txn *t, const char *bucket, slice key, slice *value,
+                 ecrdt_stamp *who) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    struct item_key k;
+    item_key_make(&k, bk->id, key, TAG_REGISTER);
+    slice rec;
+    rc = db_get(t->db, DB_ITEMS, item_key_db(&k), &rec);
+    if (rc <= 0)
+        return rc;
+    struct event e;
+    rc = winner(t, rec, &e);
+    if (rc <= 0)
+        return rc;
+    struct payload p;
+    if (!payload_split(item_key_shape(&k), slice_of(e.payload, e.len), &p))
+        return txn_corrupt(t, "an item");
+    *value = p.value;
+    rc = who ? event_stamp(t, &e, who) : ECRDT_OK;
+    return rc < 0 ? rc : 1;
+}
+
+int register_order(ecrdt_txn *t, slice rec, struct item *it) {
+    struct event e;
+    int rc, err = 0;
+    it->n = 0;
+    for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1;) {
+        if (!event_live(&e))
+            continue;
+        if (!item_add(it))
+            return db_stick(t->db, ECRDT_ENOMEM);
+        size_t i = it->n - 1;
+        for (; i > 0 && compare(t, &e, &it->ev[i - 1], &err) > 0; i--)
+            it->ev[i] = it->ev[i - 1];
+        it->ev[i] = e;
+    }
+    if (rc < 0)
+        return txn_corrupt(t, "an item");
+    return err;
+}

@@ -1,0 +1,57 @@
+/* replica.h: the one door to a store's data: transactions, and the function
+ * through which every change of an item goes, local or remote. What the
+ * public calls and the replication layer stand on. */
+#ifndef CRDT_REPLICA_H
+#define CRDT_REPLICA_H
+#include "crdt/ranges.h"
+
+/* Begins a transaction; a write one waits lock_timeout_ms for the writer
+ * lock (0 = only if it is free at once), else ECRDT_EBUSY with a sentence
+ * that names the holder. Ended by ecrdt_commit() or ecrdt_abort(). */
+int replica_begin(ecrdt_store *s, bool write, uint32_t lock_timeout_ms,
+                  ecrdt_txn **t);
+
+/* What t's snapshot holds of a bucket; an absent bucket gives one range with
+ * an empty clock. rs and floor must be empty; the caller frees them. */
+int replica_clock(ecrdt_txn *t, const char *bucket, struct ranges *rs,
+                  struct vv *floor);
+
+/* Calls fn for each bucket in the order of names; nonzero stops and is
+ * returned. */
+int replica_each_bucket(ecrdt_txn *t,
+                        int (*fn)(void *ctx, const char *bucket), void *ctx);
+
+/* Digest of a bucket in t's snapshot; zeros if absent. */
+int replica_digest(ecrdt_txn *t, const char *bucket, uint8_t out[16]);
+
+/* PROTOCOL D1: makes every snapshot begun before this call durable. Cheap on
+ * FULL (nothing to do) and EPHEMERAL (exempt). */
+int replica_flush(ecrdt_store *s);
+
+/* Number of the newest commit, by whichever process. */
+uint64_t replica_txn_id(ecrdt_store *s);
+
+/* Number of t's snapshot. */
+uint64_t replica_snapshot_id(ecrdt_txn *t);
+
+/* Writers that wait for the lock now, in all processes. */
+uint32_t replica_waiters(ecrdt_store *s);
+
+/* A file that is written after each commit of any process (watch it with
+ * inotify); borrowed from the store. */
+const char *replica_wake_path(const ecrdt_store *s);
+
+/* The store's folder; borrowed from the store. */
+const char *replica_path(const ecrdt_store *s);
+
+/* Records of the relay about its peers, kept with the store under a name of
+ * up to 256 bytes (PROTOCOL 14, database peers). An empty value deletes. */
+int replica_peer_put(ecrdt_txn *t, slice name, slice value);
+int replica_each_peer(ecrdt_txn *t,
+                      int (*fn)(void *ctx, slice name, slice value),
+                      void *ctx);
+
+/* Signs msg (domain-separated by the caller) with the incarnation's own key,
+ * and gives its public key: PROTOCOL D2. */
+int replica_sign(ecrdt_store *s, slice msg, uint8_t sig[64], uint8_t pk[32]);
+#endif

@@ -1,0 +1,405 @@
+/* store.c: opens a store's folder, and keeps one handle per store in the
+ * process. */
+#include "crdt/store.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include <errno.h>
+#include <stdio.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    DEFAULT_READERS = 4096,
+    DEFAULT_LOCK_MS = 5000,
+    DEFAULT_MODE = 02770,
+    LEVELS = ECRDT_FULL | ECRDT_RELAXED | ECRDT_EPHEMERAL,
+    ALL_FLAGS = ECRDT_RDONLY | ECRDT_NOCREATE | LEVELS
+};
+static const uint64_t default_bytes =
+    sizeof(void *) > 4 ? 64ull << 30 : 1ull << 30;
+
+static pthread_mutex_t table_gate = PTHREAD_MUTEX_INITIALIZER;
+static struct ecrdt_store *table;
+
+int store_check(ecrdt_store *s, const char *call) {
+    if (!s)
+        return err_null(call);
+    if (s->fork_generation == os_fork_generation())
+        return ECRDT_OK;
+    return err_set(ECRDT_EFORK,
+                   "%s: store %s was opened before fork(): close the handle "
+                   "in the child and open the store again",
+                   call, s->path);
+}
+
+static int read_options(const ecrdt_options *given, ecrdt_options *o) {
+    *o = (ecrdt_options){0};
+    if (given) {
+        if (given->size < sizeof(size_t) || given->size > 4096)
+            return err_set(ECRDT_EINVAL,
+                           "ecrdt_open(): options.size is %zu; begin with "
+                           "ECRDT_OPTIONS_INIT",
+                           given->size);
+        memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
+    }
+    uint32_t level = o->flags & LEVELS;
+    if ((o->flags & ~(uint32_t)ALL_FLAGS) || (level & (level - 1)))
+        return err_set(ECRDT_EINVAL,
+                       "ecrdt_open(): flags 0x%x are unknown or name more "
+                       "than one durability level",
+                       o->flags);
+    o->max_readers = o->max_readers ? o->max_readers : DEFAULT_READERS;
+    o->max_bytes = o->max_bytes ? o->max_bytes : default_bytes;
+    o->lock_timeout_ms =
+        o->lock_timeout_ms ? o->lock_timeout_ms : DEFAULT_LOCK_MS;
+    o->mode = o->mode ? o->mode : DEFAULT_MODE;
+    return ECRDT_OK;
+}
+
+/* ---- what is in the meta table ------------------------------------------- */
+
+static int put_boot(ecrdt_txn *t) {
+    uint8_t boot[16];
+    os_boot_id(boot);
+    buf_clear(&t->rec);
+    buf_put(&t->rec, boot, sizeof boot);
+    return db_put(t->db, DB_META, ECRDT_STR("m.boot"), &t->rec);
+}
+
+static int write_new(ecrdt_txn *t, uint32_t durability) {
+    int rc = meta_put_u32(t, "m.format", STORE_FORMAT);
+    if (rc == ECRDT_OK)
+        rc = meta_put_u32(t, "m.durability", durability);
+    if (rc == ECRDT_OK)
+        rc = put_boot(t);
+    return rc == ECRDT_OK ? origin_renew(t) : rc;
+}
+
+/* An EPHEMERAL store of another boot may be torn: it is emptied. */
+static int discard(ecrdt_txn *t, uint32_t durability) {
+    log_line(ECRDT_LOG_WARN,
+             "msg=\"ephemeral store of another boot is discarded\" "
+             "store=\"%s\"",
+             t->s->path);
+    for (int i = 0; i < DB_TABLES; i++) {
+        int rc = db_clear(t->db, (enum db_table)i);
+        if (rc < 0)
+            return rc;
+    }
+    return write_new(t, durability);
+}
+
+static int same_boot(ecrdt_txn *t) {
+    uint8_t boot[16];
+    os_boot_id(boot);
+    slice v;
+    int rc = db_get(t->db, DB_META, ECRDT_STR("m.boot"), &v);
+    return rc < 0 ? rc : rc == 1 && slice_eq(v, slice_of(boot, sizeof boot));
+}
+
+static const char *level_name(uint32_t level) {
+    return level == ECRDT_FULL      ? "FULL"
+           : level == ECRDT_RELAXED ? "RELAXED"
+                                    : "EPHEMERAL";
+}
+
+static int check_level(const char *path, uint32_t asked, uint32_t have) {
+    if (!asked || asked == have)
+        return ECRDT_OK;
+    return err_set(ECRDT_EINVAL,
+                   "store %s was created with durability %s and keeps it: "
+                   "open it without ECRDT_%s",
+                   path, level_name(have), level_name(asked));
+}
+
+/* Reads the format: 1 if there is a store, 0 if the tables are empty. */
+static int check_format(ecrdt_txn *t, uint32_t flags) {
+    ecrdt_store *s = t->s;
+    uint32_t format = 0;
+    int rc = meta_get_u32(t, "m.format", &format);
+    if (rc <= 0)
+        return rc;
+    if (format != STORE_FORMAT)
+        return err_set(ECRDT_EVERSION,
+                       "store %s has format %u, this library knows %d: use "
+                       "the version that wrote it, or a newer one",
+                       s->path, format, STORE_FORMAT);
+    rc = meta_get_u32(t, "m.durability", &s->durability);
+    if (rc != 1)
+        return rc < 0 ? rc : txn_corrupt(t, "the meta table");
+    rc = check_level(s->path, flags & LEVELS, s->durability);
+    return rc < 0 ? rc : 1;
+}
+
+/* Does the store need a write before use: is it new, torn by a reboot, or a
+ * copy without identity? */
+static int needs_setup(ecrdt_txn *t, uint32_t flags) {
+    uint32_t me;
+    int rc = check_format(t, flags);
+    if (rc <= 0)
+        return rc < 0 ? rc : 1;
+    if (t->s->durability == ECRDT_EPHEMERAL) {
+        rc = same_boot(t);
+        if (rc <= 0)
+            return rc < 0 ? rc : 1;
+    }
+    rc = meta_get_u32(t, "m.me", &me);
+    return rc < 0 ? rc : rc == 0;
+}
+
+static int setup(ecrdt_txn *t, uint32_t flags) {
+    ecrdt_store *s = t->s;
+    uint32_t me, level = flags & LEVELS;
+    int rc = check_format(t, flags);
+    if (rc < 0)
+        return rc;
+    if (rc == 0) {
+        s->durability = level ? level : ECRDT_FULL;
+        return write_new(t, s->durability);
+    }
+    if (s->durability == ECRDT_EPHEMERAL && (rc = same_boot(t)) <= 0)
+        return rc < 0 ? rc : discard(t, s->durability);
+    rc = meta_get_u32(t, "m.me", &me);
+    if (rc != 0)
+        return rc < 0 ? rc : ECRDT_OK;
+    log_line(ECRDT_LOG_INFO,
+             "msg=\"store has no identity (a backup): new incarnation\" "
+             "store=\"%s\"",
+             s->path);
+    return origin_renew(t);
+}
+
+static int prepare(ecrdt_store *s, uint32_t flags) {
+    ecrdt_txn *t;
+    int rc = replica_begin(s, false, 0, &t);
+    if (rc < 0)
+        return rc;
+    int need = needs_setup(t, flags);
+    ecrdt_abort(t);
+    if (need <= 0)
+        return need;
+    if (flags & ECRDT_RDONLY)
+        return err_set(ECRDT_ERDONLY,
+                       "cannot open store %s read-only: it was never opened "
+                       "for writing on this boot; do that once",
+                       s->path);
+    rc = replica_begin(s, true, s->lock_timeout_ms, &t);
+    if (rc < 0)
+        return rc;
+    rc = setup(t, flags);
+    if (rc < 0) {
+        ecrdt_abort(t);
+        return rc;
+    }
+    return ecrdt_commit(t);
+}
+
+static int apply_level(ecrdt_store *s) {
+    enum db_sync sync = s->durability == ECRDT_FULL      ? DB_SYNC_FULL
+                        : s->durability == ECRDT_RELAXED ? DB_SYNC_RELAXED
+                                                         : DB_SYNC_NONE;
+    return s->flags & ECRDT_RDONLY ? ECRDT_OK : db_set_sync(s->db, sync);
+}
+
+/* ---- the folder ----------------------------------------------------------- */
+
+static int open_folder(const char *path, const ecrdt_options *o) {
+    struct stat st;
+    bool made;
+    int rc;
+    char data[4096];
+    snprintf(data, sizeof data, "%s/data.mdb", path);
+    if ((o->flags & (ECRDT_NOCREATE | ECRDT_RDONLY)) && stat(data, &st))
+        return err_set(ECRDT_ENOENT,
+                       "there is no store in %s: create it with ecrdt_open() "
+                       "or 'edgecrdt -s %s init'",
+                       path, path);
+    rc = os_make_folder(path, o->mode, &made);
+    return rc < 0 ? rc : os_check_filesystem(path);
+}
+
+static int open_files(ecrdt_store *s, const ecrdt_options *o) {
+    uint32_t file_mode = o->mode & 0666;
+    int rc = ECRDT_OK;
+    s->wake_fd = -1;
+    if (!(o->flags & ECRDT_RDONLY)) {
+        rc = os_lock_open(s->path, "lock.ecrdt", file_mode, &s->lock);
+        if (rc == ECRDT_OK)
+            rc = os_open_file(s->path, "wake", file_mode, true, &s->wake_fd);
+    }
+    struct db_conf conf = {.max_bytes = o->max_bytes,
+                           .max_readers = o->max_readers,
+                           .file_mode = file_mode,
+                           .resize_wait_ms = s->lock_timeout_ms,
+                           .rdonly = o->flags & ECRDT_RDONLY};
+    return rc < 0 ? rc : db_open(&s->db, s->path, &conf);
+}
+
+static void free_store(ecrdt_store *s) {
+    if (s->wake_fd >= 0)
+        close(s->wake_fd);
+    os_lock_close(s->lock);
+    alloc_free(s->wake_path);
+    alloc_free(s->path);
+    alloc_free(s);
+}
+
+static ecrdt_store *new_store(const char *path, const ecrdt_options *o) {
+    ecrdt_store *s = alloc_zeroed(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->wake_fd = -1;
+    s->path = alloc_strdup(path);
+    s->wake_path = alloc_resize(NULL, strlen(path) + sizeof "/wake", 1);
+    if (!s->path || !s->wake_path) {
+        free_store(s);
+        return NULL;
+    }
+    sprintf(s->wake_path, "%s/wake", path);
+    s->flags = o->flags;
+    s->max_bytes = o->max_bytes;
+    s->lock_timeout_ms = o->lock_timeout_ms;
+    s->fork_generation = os_fork_generation();
+    s->refs = 1;
+    return s;
+}
+
+static ecrdt_store *open_new(const char *path, const ecrdt_options *o,
+                             const struct stat *st) {
+    ecrdt_store *s = new_store(path, o);
+    if (!s)
+        return NULL;
+    s->dev = (uint64_t)st->st_dev;
+    s->ino = (uint64_t)st->st_ino;
+    int rc = open_files(s, o);
+    if (rc == ECRDT_OK)
+        rc = prepare(s, o->flags);
+    if (rc == ECRDT_OK)
+        rc = apply_level(s);
+    if (rc == ECRDT_OK)
+        return s;
+    db_close(s->db);
+    free_store(s);
+    return NULL;
+}
+
+/* A store that is open already: shared if the options agree. */
+static ecrdt_store *share(ecrdt_store *s, const ecrdt_options *o) {
+    bool agree = (s->flags & ECRDT_RDONLY) == (o->flags & ECRDT_RDONLY) &&
+                 (o->max_bytes == default_bytes ||
+                  s->max_bytes == o->max_bytes);
+    if (!agree) {
+        err_set(ECRDT_EINVAL,
+                "store %s is open in this process with other options "
+                "(ECRDT_RDONLY or max_bytes): open it with the same ones",
+                s->path);
+        return NULL;
+    }
+    if (check_level(s->path, o->flags & LEVELS, s->durability) < 0)
+        return NULL;
+    s->refs++;
+    return s;
+}
+
+static ecrdt_store *find_open(const struct stat *st) {
+    for (ecrdt_store *s = table; s; s = s->next)
+        if (s->dev == (uint64_t)st->st_dev &&
+            s->ino == (uint64_t)st->st_ino &&
+            s->fork_generation == os_fork_generation())
+            return s;
+    return NULL;
+}
+
+static ecrdt_store *open_locked(const char *path, const ecrdt_options *o) {
+    struct stat st;
+    if (open_folder(path, o) < 0)
+        return NULL;
+    if (stat(path, &st)) {
+        err_errno(errno, "cannot look at", path);
+        return NULL;
+    }
+    ecrdt_store *s = find_open(&st);
+    if (s)
+        return share(s, o);
+    s = open_new(path, o, &st);
+    if (s) {
+        s->next = table;
+        table = s;
+    }
+    return s;
+}
+
+ecrdt_store *ecrdt_open(const char *path, const ecrdt_options *opts) {
+    ecrdt_options o;
+    if (!path || !*path || strlen(path) > 3900) {
+        err_set(ECRDT_EINVAL, "ecrdt_open() needs the path of a folder, of 1 "
+                              "to 3900 bytes");
+        return NULL;
+    }
+    if (read_options(opts, &o) < 0 || crypto_init() < 0)
+        return NULL;
+    alloc_freeze();
+    pthread_mutex_lock(&table_gate);
+    ecrdt_store *s = open_locked(path, &o);
+    pthread_mutex_unlock(&table_gate);
+    return s;
+}
+
+static void unlink_store(ecrdt_store *s) {
+    for (ecrdt_store **p = &table; *p; p = &(*p)->next)
+        if (*p == s) {
+            *p = s->next;
+            return;
+        }
+}
+
+static int close_locked(ecrdt_store *s) {
+    bool forked = s->fork_generation != os_fork_generation();
+    if (!forked && s->refs == 1 && atomic_load(&s->txns))
+        return err_set(ECRDT_EBUSY,
+                       "cannot close store %s: %u transactions are open; "
+                       "commit or abort them first",
+                       s->path, atomic_load(&s->txns));
+    if (--s->refs)
+        return ECRDT_OK;
+    unlink_store(s);
+    if (forked)
+        db_forget(s->db);
+    else
+        db_close(s->db);
+    free_store(s);
+    return ECRDT_OK;
+}
+
+int ecrdt_close(ecrdt_store *s) {
+    if (!s)
+        return ecrdt_errcode();
+    pthread_mutex_lock(&table_gate);
+    int rc = close_locked(s);
+    pthread_mutex_unlock(&table_gate);
+    return rc;
+}
+
+/* ---- small questions ------------------------------------------------------ */
+
+int replica_flush(ecrdt_store *s) {
+    return s->durability == ECRDT_RELAXED ? db_flush(s->db) : ECRDT_OK;
+}
+
+uint64_t replica_txn_id(ecrdt_store *s) {
+    return db_last_txn(s->db);
+}
+
+uint32_t replica_waiters(ecrdt_store *s) {
+    return s->lock ? os_lock_waiters(s->lock) : 0;
+}
+
+const char *replica_wake_path(const ecrdt_store *s) {
+    return s->wake_path;
+}
+
+const char *replica_path(const ecrdt_store *s) {
+    return s->path;
+}

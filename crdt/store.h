@@ -1,0 +1,131 @@
+/* store.h: what a store, a transaction and a bucket are made of; private to
+ * crdt/. */
+#ifndef CRDT_STORE_H
+#define CRDT_STORE_H
+#include "crdt/item.h"
+#include "crdt/keys.h"
+#include "crdt/replica.h"
+#include "lib/db.h"
+#include "lib/os.h"
+#include <stdatomic.h>
+
+enum { STORE_FORMAT = 1, BUCKET_SALT = 16 };
+
+struct ecrdt_store {
+    struct ecrdt_store *next; /* in the process's table of open stores */
+    struct db *db;
+    struct os_lock *lock; /* NULL if opened read-only */
+    int wake_fd;          /* -1 if opened read-only */
+    char *path, *wake_path;
+    uint64_t dev, ino; /* of the folder: one handle per store and process */
+    uint64_t max_bytes;
+    uint32_t flags, durability, lock_timeout_ms, refs, fork_generation;
+    atomic_uint txns;          /* transactions that are open */
+    atomic_ullong pidns_reads; /* see ecrdt_stats */
+};
+
+/* The head record of a bucket: one writer function, head_save(). */
+struct bucket_head {
+    uint32_t me;          /* origin number of the present incarnation */
+    uint64_t seq, h, hlc; /* of the newest local event               */
+    uint64_t gen;         /* + 1 in each txn that applies, forgets ... */
+    uint8_t digest[16];
+    uint64_t live, tombs;         /* live items, tomb siblings */
+    uint64_t log_next, log_bytes; /* next arrival number, bytes on disk */
+    uint32_t log_open_n;          /* entries in log_open */
+    uint32_t range_next;          /* next free range number */
+    struct buf cuts;              /* (no u32, len u16, lo) ...; empty = one */
+    struct buf log_open;          /* the record that is still being filled */
+};
+
+struct bucket {
+    uint32_t id;
+    char name[ECRDT_MAX_BUCKET_NAME + 1];
+    uint8_t salt[BUCKET_SALT];
+    bool have_head, head_dirty, have_ranges, ranges_dirty;
+    struct bucket_head head;
+    uint64_t seq_before;  /* head.seq when the transaction began */
+    uint64_t hlc_now;     /* time of this transaction's events, 0 = not yet */
+    struct buf e16s;      /* of this transaction's own events, by seq */
+    struct ranges rs, was;/* ranges, and as they are on disk */
+};
+
+enum txn_mode { TXN_READ, TXN_WRITE, TXN_AUTO };
+
+struct keyheads; /* keyhead.h */
+
+struct ecrdt_txn {
+    ecrdt_store *s;
+    struct db_txn *db;
+    struct db_cursor *items; /* of a write transaction */
+    enum txn_mode mode;
+    bool has_lock;
+    bool pending;            /* key heads or counter adds wait in keyheads */
+    uint64_t bytes;          /* written by this transaction */
+    struct bucket **buckets;
+    size_t n_buckets, cap_buckets;
+    struct bucket *last; /* the bucket of the last call */
+    uint8_t (*origins)[ORIGIN_SIZE];
+    size_t n_origins, cap_origins; /* ids by number, loaded on demand */
+    struct keyheads *keyheads;
+    struct item before, after;
+    struct buf rec, payload, scratch;
+    ecrdt_iter *iters;
+    /* of an auto handle */
+    ecrdt_txn *reader; /* parked between calls */
+    struct buf copy;   /* what the last call handed out */
+};
+
+/* ---- store.c ---- */
+
+/* EFORK, with a sentence, in a child of the process that opened s. */
+int store_check(ecrdt_store *s, const char *call);
+
+/* ---- txn.c ---- */
+
+/* Writes pending key heads and counters, so that cursors see them. */
+int txn_flush(ecrdt_txn *t);
+
+/* The bucket of that name: 1, 0 if absent (create: made), < 0. */
+int txn_bucket(ecrdt_txn *t, const char *name, bool create,
+               struct bucket **out);
+
+/* Loads the head; needs an existing bucket. */
+int txn_head(ecrdt_txn *t, struct bucket *bk);
+
+/* Parks a read transaction of an auto handle; wakes it again. */
+void txn_park(ecrdt_txn *t);
+int txn_unpark(ecrdt_txn *t);
+
+/* ECRDT_ECORRUPT for a record that does not decode; sticks. */
+int txn_corrupt(ecrdt_txn *t, const char *what);
+
+/* ---- bucket.c ---- */
+
+int bucket_find(ecrdt_txn *t, const char *name, struct bucket *bk);
+int bucket_create(ecrdt_txn *t, const char *name, struct bucket *bk);
+int head_load(ecrdt_txn *t, struct bucket *bk);
+int head_save(ecrdt_txn *t, struct bucket *bk);
+void bucket_free(struct bucket *bk);
+
+/* ---- origin.c ---- */
+
+/* The id of an origin number; NULL, error set and stuck, if unknown. */
+const uint8_t *origin_id(ecrdt_txn *t, uint32_t no);
+
+/* The number of an origin id: 1, 0 if unknown (create: made), < 0. */
+int origin_no(ecrdt_txn *t, const uint8_t id[ORIGIN_SIZE], bool create,
+              uint32_t *no);
+
+/* Takes a new incarnation: a fresh key pair; the old origin stays in all
+ * clocks as a foreign, closed one (PROTOCOL D2). */
+int origin_renew(ecrdt_txn *t);
+
+/* Number of the present incarnation. */
+int origin_me(ecrdt_txn *t, uint32_t *no);
+
+/* ---- meta records ---- */
+
+int meta_get_u32(ecrdt_txn *t, const char *key, uint32_t *v);
+int meta_put_u32(ecrdt_txn *t, const char *key, uint32_t v);
+#endif

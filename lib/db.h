@@ -1,0 +1,123 @@
+/* db.h: the wall around LMDB: one environment with fixed tables, records
+ * that end in a checksum, transactions with a sticky error. */
+#ifndef LIB_DB_H
+#define LIB_DB_H
+#include "lib/buf.h"
+
+enum db_table {
+    DB_META,
+    DB_ITEMS,
+    DB_HEADS,
+    DB_CLOCKS,
+    DB_LOG,
+    DB_PEERS,
+    DB_TABLES
+};
+
+enum db_sync { DB_SYNC_FULL, DB_SYNC_RELAXED, DB_SYNC_NONE };
+
+struct db_conf {
+    uint64_t max_bytes;
+    uint32_t max_readers;
+    uint32_t file_mode;
+    uint32_t resize_wait_ms; /* for other transactions of this process */
+    bool rdonly;
+};
+
+struct db;
+struct db_txn;
+struct db_cursor;
+
+/* Opens (and, unless rdonly, creates) the environment in the folder path.
+ * The files are checked before they are mapped: a truncated or foreign one
+ * is ECRDT_ECORRUPT. */
+int db_open(struct db **out, const char *path, const struct db_conf *conf);
+
+/* Closes it; there must be no transaction. */
+void db_close(struct db *db);
+
+/* After fork(), in the child: frees our memory and leaves LMDB's alone. */
+void db_forget(struct db *db);
+
+/* Sets how much a commit waits for the disk. */
+int db_set_sync(struct db *db, enum db_sync sync);
+
+/* Flushes all commits of all processes to the disk. */
+int db_flush(struct db *db);
+
+/* Copies a snapshot, compacted, as path/data.mdb; the folder must exist. */
+int db_copy(struct db *db, const char *path);
+
+struct db_stat {
+    uint64_t bytes_used, bytes_max, last_txn;
+    uint32_t readers, cleared_readers;
+    int32_t oldest_pid;
+    uint64_t oldest_txn;
+};
+int db_stat(struct db *db, struct db_stat *out);
+
+/* Frees the reader slots of dead processes; returns how many. */
+uint32_t db_clear_readers(struct db *db);
+
+/* Number of the newest commit, by whichever process. */
+uint64_t db_last_txn(struct db *db);
+
+/* Begins a transaction. ECRDT_ENOTSUP if reading is not possible because
+ * another PID namespace holds our pid's reader lock: use a write one. */
+int db_begin(struct db *db, bool write, struct db_txn **out);
+
+/* Ends t and frees it also when it fails; a sticky error is returned. */
+int db_commit(struct db_txn *t);
+void db_abort(struct db_txn *t);
+
+/* Parks a read transaction without a snapshot, and takes a new snapshot. */
+void db_park(struct db_txn *t);
+int db_unpark(struct db_txn *t);
+
+/* Number of t's snapshot; of the commit to be for a write transaction. */
+uint64_t db_txn_id(const struct db_txn *t);
+
+/* Sticks err (< 0) to t, unless it has one, and returns it. */
+int db_stick(struct db_txn *t, int err);
+int db_err(const struct db_txn *t);
+
+/* 1 and the value without its checksum (borrowed), 0 if absent. */
+int db_get(struct db_txn *t, enum db_table table, slice key, slice *value);
+
+/* Stores value; the checksum is appended to the buffer itself. */
+int db_put(struct db_txn *t, enum db_table table, slice key,
+           struct buf *value);
+
+/* 1 if key was there and is gone, 0 if it was absent. */
+int db_del(struct db_txn *t, enum db_table table, slice key);
+
+/* Empties a table. */
+int db_clear(struct db_txn *t, enum db_table table);
+
+/* Number of records of a table. */
+int db_count(struct db_txn *t, enum db_table table, uint64_t *n);
+
+/* A cursor; close it before its transaction ends. */
+int db_cursor_open(struct db_txn *t, enum db_table table,
+                   struct db_cursor **out);
+void db_cursor_close(struct db_cursor *c);
+
+/* Position on key exactly: 1 and its value, 0 if absent. */
+int db_cursor_find(struct db_cursor *c, slice key, slice *value);
+
+/* Position on the first key >= *key, or on the next one: 1 and the row, 0 at
+ * the end. db_cursor_next() on a new cursor gives the first row. */
+int db_cursor_seek(struct db_cursor *c, slice *key, slice *value);
+int db_cursor_next(struct db_cursor *c, slice *key, slice *value);
+
+/* Position on the last key < *key. */
+int db_cursor_before(struct db_cursor *c, slice *key, slice *value);
+
+/* Stores value under key; found says that the cursor stands on key. */
+int db_cursor_put(struct db_cursor *c, slice key, struct buf *value,
+                  bool found);
+
+/* Deletes the row that the cursor stands on; the next db_cursor_next()
+ * gives the row behind it. */
+int db_cursor_del(struct db_cursor *c);
+#endif

@@ -1,0 +1,48 @@
+/* log.c: levels, logfmt escaping and delivery to the one sink. */
+#include "lib/log.h"
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+typedef void (*log_fn)(int level, const char *logfmt, void *ctx);
+
+static log_fn sink;
+static void *sink_ctx;
+static atomic_int max_level = -1;
+
+void ecrdt_set_log(log_fn fn, void *ctx, int level) {
+    atomic_store(&max_level, -1);
+    sink = fn;
+    sink_ctx = ctx;
+    atomic_store(&max_level, fn ? level : -1);
+}
+
+bool log_wants(int level) {
+    return level <= atomic_load_explicit(&max_level, memory_order_acquire);
+}
+
+void log_line(int level, const char *fmt, ...) {
+    if (!log_wants(level))
+        return;
+    char line[LOG_LINE];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    sink(level, line, sink_ctx);
+}
+
+const char *log_quote(char *out, size_t size, const char *text) {
+    size_t n = 0;
+    for (; *text && n + 5 < size; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            out[n++] = '\\';
+        if (c < 0x20 || c == 0x7f)
+            n += (size_t)snprintf(out + n, size - n, "\\x%02x", c);
+        else
+            out[n++] = (char)c;
+    }
+    out[n] = 0;
+    return out;
+}

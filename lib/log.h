@@ -1,0 +1,20 @@
+/* log.h: one line of logfmt at a time to the sink of ecrdt_set_log(). */
+#ifndef LIB_LOG_H
+#define LIB_LOG_H
+#include "edgecrdt.h"
+#include <stdbool.h>
+
+enum { LOG_LINE = 2048 };
+
+/* Is a line of this level wanted? */
+bool log_wants(int level);
+
+/* Formats and delivers a line ("msg=... k=v"); text in quotes is the
+ * caller's to escape, see log_quote(). */
+void log_line(int level, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Escapes text for use between double quotes in a log line into out, always
+ * NUL-terminated and cut to fit; returns out. */
+const char *log_quote(char *out, size_t size, const char *text);
+#endif

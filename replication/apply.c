@@ -1,0 +1,240 @@
+/* apply.c: several chunks share a write transaction; a lock that is held and
+ * a disk that is full are waited out by timers, not by the loop. */
+#include "replication/apply.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include <stdio.h>
+
+void apply_init(struct apply *a, ecrdt_store *store) {
+    *a = (struct apply){.store = store};
+}
+
+void apply_free(struct apply *a) {
+    alloc_free(a->bulk);
+    *a = (struct apply){0};
+}
+
+static struct apply_bulk *bulk_find(struct apply *a, const char *bucket) {
+    for (size_t i = 0; i < a->n_bulk; i++)
+        if (!strcmp(a->bulk[i].bucket, bucket))
+            return &a->bulk[i];
+    return NULL;
+}
+
+/* Ends a bulk and tells the held peers that they may go on. */
+static void bulk_end(struct apply *a, struct apply_bulk *b,
+                     struct session *const *sessions, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        struct mirror *m = mirrors_find(&sessions[i]->mirrors, b->bucket);
+        if (m && m->hold) {
+            m->hold = false;
+            m->ack_due = true;
+        }
+    }
+    *b = a->bulk[--a->n_bulk];
+}
+
+static struct apply_bulk *bulk_begin(struct apply *a, const char *bucket) {
+    if (alloc_grow(&a->bulk, &a->bulk_cap, a->n_bulk + 1, sizeof *a->bulk) < 0)
+        return NULL;
+    struct apply_bulk *b = &a->bulk[a->n_bulk++];
+    *b = (struct apply_bulk){0};
+    memcpy(b->bucket, bucket, sizeof b->bucket);
+    return b;
+}
+
+void apply_leave(struct apply *a, const struct session *gone,
+                 struct session *const *sessions, size_t n) {
+    for (size_t i = a->n_bulk; i-- > 0;)
+        if (a->bulk[i].owner == gone)
+            bulk_end(a, &a->bulk[i], sessions, n);
+    a->turn = 0;
+}
+
+/* What one write transaction works on. */
+struct batch {
+    struct apply *a;
+    struct session *const *sessions;
+    size_t n_sessions;
+    uint64_t now_ms;
+    ecrdt_txn *txn;
+    size_t bytes, items, n;
+    struct {
+        struct session *s;
+        struct session_chunk *c;
+        struct chunk_report report;
+        bool bad;
+    } taken[APPLY_CHUNKS];
+};
+
+/* Notes a chunk of s: does its bulk go on, or is it another's turn? */
+static void bulk_note(struct batch *b, struct session *s, struct mirror *m,
+                      bool more) {
+    struct apply_bulk *bulk = bulk_find(b->a, m->bucket);
+    bool ours = !bulk || bulk->owner == s ||
+                b->now_ms - bulk->last_ms > APPLY_BULK_IDLE_MS;
+    m->hold = more && !ours;
+    if (!ours)
+        return;
+    if (!more && bulk)
+        bulk_end(b->a, bulk, b->sessions, b->n_sessions);
+    if (more && !bulk)
+        bulk = bulk_begin(b->a, m->bucket);
+    if (more && bulk) {
+        bulk->owner = s;
+        bulk->last_ms = b->now_ms;
+    }
+}
+
+static bool batch_full(const struct batch *b) {
+    return b->n >= APPLY_CHUNKS || b->bytes >= APPLY_BYTES ||
+           b->items >= APPLY_ITEMS || (b->n && b->a->stalls);
+}
+
+static int batch_apply(struct batch *b, struct session *s,
+                       struct session_chunk *c) {
+    size_t i = b->n++;
+    struct chunk_report *r = &b->taken[i].report;
+    b->taken[i].s = s;
+    b->taken[i].c = c;
+    int rc = chunk_apply(b->txn, c->message.chunk, r);
+    b->taken[i].bad = rc == ECRDT_ECORRUPT ||
+                      (!rc && strcmp(r->bucket, c->message.bucket) != 0);
+    if (b->taken[i].bad)
+        return 0;
+    b->bytes += c->body.len;
+    b->items += r->applied + r->known;
+    if (r->refused)
+        log_line(ECRDT_LOG_WARN,
+                 "msg=\"refused a part of a chunk\" peer=\"%s\" bucket=\"%s\" "
+                 "error=\"%s\"",
+                 s->peer.name, c->message.bucket, ecrdt_errmsg());
+    return rc;
+}
+
+/* The chunk of s that follows those which the batch has taken. */
+static struct session_chunk *next_chunk(const struct batch *b,
+                                        const struct session *s) {
+    struct session_chunk *c = s->inbox;
+    if (b->now_ms < s->apply_at_ms)
+        return NULL;
+    for (size_t i = 0; i < b->n; i++)
+        if (b->taken[i].s == s)
+            c = b->taken[i].bad ? NULL : b->taken[i].c->next;
+    return c;
+}
+
+/* Takes chunks of all sessions in turn until the budget is used up. */
+static int batch_fill(struct batch *b) {
+    for (size_t before = SIZE_MAX; before != b->n;) {
+        before = b->n;
+        for (size_t i = 0; i < b->n_sessions && !batch_full(b); i++) {
+            size_t at = (b->a->turn + i) % b->n_sessions;
+            struct session *s = b->sessions[at];
+            struct session_chunk *c = next_chunk(b, s);
+            int rc = c ? batch_apply(b, s, c) : 0;
+            if (rc < 0)
+                return rc;
+        }
+        if (batch_full(b))
+            break;
+    }
+    return 0;
+}
+
+/* The commit is done: acks are due, malformed chunks end their session. */
+static void batch_done(struct batch *b) {
+    for (size_t i = 0; i < b->n; i++) {
+        struct session *s = b->taken[i].s;
+        struct session_chunk *c = b->taken[i].c;
+        if (b->taken[i].bad) {
+            session_bye(s, BYE_PROTOCOL, b->now_ms,
+                        "a chunk is malformed: the two ends do not run the "
+                        "same format");
+            continue;
+        }
+        bulk_note(b, s, c->mirror, c->message.more);
+        session_consumed(s, &b->taken[i].report);
+        session_resume(s, b->now_ms);
+    }
+}
+
+static void pause_busy(struct apply *a, uint64_t now_ms) {
+    uint64_t pause = a->busy ? (uint64_t)APPLY_BUSY_MS << (a->busy - 1) : 1;
+    if (pause >= APPLY_BUSY_MAX_MS) {
+        pause = APPLY_BUSY_MAX_MS;
+        log_line(ECRDT_LOG_WARN,
+                 "msg=\"waiting for the writer lock\" error=\"%s\"",
+                 ecrdt_errmsg());
+    } else {
+        a->busy++;
+    }
+    a->at_ms = now_ms + pause;
+}
+
+/* The store failed: nothing of the batch happened, and all of it is kept.
+ * From now on each chunk is tried alone; one that fails alone holds up only
+ * its own session. */
+static void pause_stalled(struct batch *b, int rc) {
+    struct apply *a = b->a;
+    uint64_t pause = (uint64_t)APPLY_STALL_MS << a->stalls;
+    if (pause >= APPLY_STALL_MAX_MS)
+        pause = APPLY_STALL_MAX_MS;
+    else
+        a->stalls++;
+    a->error = rc;
+    snprintf(a->sentence, sizeof a->sentence, "%s", ecrdt_errmsg());
+    log_line(ECRDT_LOG_ERROR, "msg=\"cannot apply: pulling stops\" error=\"%s\"",
+             a->sentence);
+    if (b->n == 1 && rc != ECRDT_EFULL)
+        b->taken[0].s->apply_at_ms = b->now_ms + pause;
+    else
+        a->at_ms = b->now_ms + pause;
+}
+
+static void note_recovery(struct apply *a) {
+    if (a->error)
+        log_line(ECRDT_LOG_INFO, "msg=\"applying again\"");
+    a->error = 0;
+    a->busy = a->stalls = 0;
+    a->sentence[0] = 0;
+}
+
+uint64_t apply_at(const struct apply *a, struct session *const *sessions,
+                  size_t n) {
+    uint64_t at = UINT64_MAX;
+    for (size_t i = 0; i < n; i++)
+        if (sessions[i]->inbox && sessions[i]->apply_at_ms < at)
+            at = sessions[i]->apply_at_ms;
+    return at > a->at_ms ? at : a->at_ms;
+}
+
+void apply_run(struct apply *a, struct session *const *sessions, size_t n,
+               uint64_t now_ms) {
+    if (now_ms < apply_at(a, sessions, n))
+        return;
+    struct batch b = {
+        .a = a, .sessions = sessions, .n_sessions = n, .now_ms = now_ms};
+    int rc = replica_begin(a->store, true, a->busy ? APPLY_LOCK_MS : 0, &b.txn);
+    if (rc == ECRDT_EBUSY) {
+        pause_busy(a, now_ms);
+        return;
+    }
+    if (!rc) {
+        rc = batch_fill(&b);
+        if (rc < 0)
+            ecrdt_abort(b.txn);
+        else
+            rc = ecrdt_commit(b.txn);
+    }
+    a->turn = n ? (a->turn + 1) % n : 0;
+    if (rc < 0) {
+        pause_stalled(&b, rc);
+        return;
+    }
+    note_recovery(a);
+    batch_done(&b);
+    if (replica_waiters(a->store))
+        a->at_ms = now_ms + APPLY_YIELD_MS;
+}

@@ -1,0 +1,208 @@
+/* gossip.c: the rounds of a node: look at the clocks after each commit, push
+ * what peers lack; apply.c does the other half. */
+#include "replication/gossip.h"
+#include "lib/alloc.h"
+#include "lib/assert.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include <stdio.h>
+
+void gossip_init(struct gossip *g, ecrdt_store *s) {
+    *g = (struct gossip){.store = s};
+    apply_init(&g->apply, s);
+}
+
+void gossip_free(struct gossip *g) {
+    for (size_t i = 0; i < g->push.n; i++) {
+        ranges_free(&g->push.views[i]->ranges);
+        vv_free(&g->push.views[i]->floor);
+        alloc_free(g->push.views[i]);
+    }
+    alloc_free(g->push.views);
+    buf_free(&g->push.scratch);
+    alloc_free(g->sessions);
+    apply_free(&g->apply);
+    *g = (struct gossip){0};
+}
+
+int gossip_add(struct gossip *g, struct session *s) {
+    int rc = alloc_grow(&g->sessions, &g->cap, g->n + 1, sizeof *g->sessions);
+    if (!rc)
+        g->sessions[g->n++] = s;
+    return rc;
+}
+
+void gossip_remove(struct gossip *g, struct session *s) {
+    for (size_t i = 0; i < g->n; i++)
+        if (g->sessions[i] == s) {
+            memmove(g->sessions + i, g->sessions + i + 1,
+                    (--g->n - i) * sizeof(*g->sessions));
+            break;
+        }
+    apply_leave(&g->apply, s, g->sessions, g->n);
+}
+
+struct refresh {
+    struct gossip *g;
+    ecrdt_txn *txn;
+    size_t at; /* both lists are sorted by bucket */
+};
+
+static int view_insert(struct gossip *g, size_t at, const char *bucket) {
+    int rc = alloc_grow(&g->push.views, &g->views_cap, g->push.n + 1,
+                        sizeof *g->push.views);
+    struct view *v = rc < 0 ? NULL : alloc_zeroed(1, sizeof *v);
+    if (!v)
+        return ECRDT_ENOMEM;
+    snprintf(v->bucket, sizeof v->bucket, "%s", bucket);
+    memmove(g->push.views + at + 1, g->push.views + at,
+            (g->push.n - at) * sizeof(*g->push.views));
+    g->push.views[at] = v;
+    g->push.n++;
+    return 0;
+}
+
+static int refresh_bucket(void *ctx, const char *bucket) {
+    struct refresh *r = ctx;
+    struct push *p = &r->g->push;
+    while (r->at < p->n && strcmp(p->views[r->at]->bucket, bucket) < 0)
+        r->at++;
+    int rc = 0;
+    if (r->at == p->n || strcmp(p->views[r->at]->bucket, bucket) != 0)
+        rc = view_insert(r->g, r->at, bucket);
+    struct ranges now = {0};
+    struct vv floor = {0};
+    if (!rc)
+        rc = replica_clock(r->txn, bucket, &now, &floor);
+    struct view *v = rc < 0 ? NULL : p->views[r->at];
+    if (v && (!v->version || !ranges_eq(&now, &v->ranges) ||
+              !vv_eq(&floor, &v->floor))) {
+        struct ranges old = v->ranges;
+        struct vv old_floor = v->floor;
+        v->ranges = now;
+        v->floor = floor;
+        v->version = ++r->g->version;
+        now = old;
+        floor = old_floor;
+    }
+    ranges_free(&now);
+    vv_free(&floor);
+    return rc;
+}
+
+/* Makes the views show txn's snapshot, durable before any of it leaves. */
+static int refresh(struct gossip *g, ecrdt_txn *txn) {
+    uint64_t id = replica_snapshot_id(txn);
+    if (id == g->snapshot)
+        return 0;
+    struct refresh r = {g, txn, 0};
+    int rc = replica_flush(g->store);
+    if (!rc)
+        rc = replica_each_bucket(txn, refresh_bucket, &r);
+    if (!rc)
+        g->snapshot = id;
+    return rc;
+}
+
+bool gossip_current(const struct gossip *g) {
+    return g->snapshot && g->snapshot == replica_txn_id(g->store);
+}
+
+static void push_failed(struct session *s, uint64_t now_ms) {
+    char why[ERR_SENTENCE];
+    snprintf(why, sizeof why, "%s", ecrdt_errmsg());
+    session_bye(s, BYE_STORE, now_ms, why);
+}
+
+/* One step for each session that has something to push; the chunks made. */
+static int push_pass(struct gossip *g) {
+    int made = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        struct session *s = g->sessions[(g->turn + i) % g->n];
+        int rc = session_push(s, &g->push);
+        if (rc < 0)
+            push_failed(s, g->push.now_ms);
+        else
+            made += rc;
+    }
+    if (g->n)
+        g->turn = (g->turn + 1) % g->n;
+    return made;
+}
+
+static int push_round(struct gossip *g, uint64_t now_ms) {
+    int rc = replica_begin(g->store, false, 0, &g->push.txn);
+    if (rc < 0)
+        return rc;
+    g->push.now_ms = now_ms;
+    rc = refresh(g, g->push.txn);
+    for (int made = 0; !rc && made < GOSSIP_ROUND_CHUNKS;) {
+        int n = push_pass(g);
+        made += n;
+        if (!n)
+            break;
+    }
+    ecrdt_abort(g->push.txn);
+    g->push.txn = NULL;
+    return rc;
+}
+
+void gossip_wake(struct gossip *g, uint64_t now_ms) {
+    if (gossip_current(g))
+        return;
+    if (!g->wake_at_ms)
+        g->wake_first_ms = now_ms;
+    uint64_t soon = now_ms + GOSSIP_GATHER_MS;
+    uint64_t latest = g->wake_first_ms + GOSSIP_GATHER_MAX_MS;
+    g->wake_at_ms = soon < latest ? soon : latest;
+}
+
+static uint64_t push_at(const struct gossip *g) {
+    uint64_t at = g->wake_at_ms ? g->wake_at_ms : UINT64_MAX;
+    for (size_t i = 0; i < g->n && at; i++) {
+        uint64_t t = session_push_at(g->sessions[i], g->push.n);
+        at = t < at ? t : at;
+    }
+    return at > g->round_at_ms ? at : g->round_at_ms;
+}
+
+static void push_when_due(struct gossip *g, uint64_t now_ms) {
+    if (now_ms < push_at(g))
+        return;
+    g->wake_at_ms = 0;
+    g->round_at_ms = 0;
+    if (push_round(g, now_ms) < 0) {
+        g->round_at_ms = now_ms + GOSSIP_RETRY_MS;
+        log_line(ECRDT_LOG_ERROR, "msg=\"cannot read the store\" error=\"%s\"",
+                 ecrdt_errmsg());
+    }
+}
+
+static uint64_t tick_all(struct gossip *g, uint64_t now_ms) {
+    uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < g->n; i++) {
+        session_tick(g->sessions[i], now_ms);
+        uint64_t at = session_deadline(g->sessions[i]);
+        next = at < next ? at : next;
+    }
+    return next;
+}
+
+uint64_t gossip_run(struct gossip *g, uint64_t now_ms) {
+    apply_run(&g->apply, g->sessions, g->n, now_ms);
+    push_when_due(g, now_ms);
+    uint64_t next = tick_all(g, now_ms);
+    uint64_t apply = apply_at(&g->apply, g->sessions, g->n);
+    uint64_t push = push_at(g);
+    next = apply < next ? apply : next;
+    next = push < next ? push : next;
+    return next <= now_ms ? 0 : next;
+}
+
+void gossip_lag(const struct session *s, uint64_t *here, uint64_t *there) {
+    *here = *there = 0;
+    for (size_t i = 0; i < s->mirrors.n; i++) {
+        *here += mirror_missing_here(s->mirrors.m[i]);
+        *there += mirror_missing_there(s->mirrors.m[i]);
+    }
+}

@@ -1,0 +1,128 @@
+/* message.h: what two nodes say to each other once their channel is open:
+ * hello, clock, chunk, keepalive and bye, as strict and bounded msgpack. */
+#ifndef REPLICATION_MESSAGE_H
+#define REPLICATION_MESSAGE_H
+#include "crdt/chunk.h"
+
+enum {
+    MESSAGE_VERSION = 1,
+    MESSAGE_NAME_MAX = 64,      /* bytes of a node's name */
+    MESSAGE_SENTENCE_MAX = 240, /* bytes of the sentence of a BYE */
+    MESSAGE_HELLO_MAX = 1024,
+    MESSAGE_CLOCK_MAX = 4 << 20,
+    MESSAGE_CHUNK_MAX = CHUNK_MAX_BYTES + 1024,
+    MESSAGE_MAX = MESSAGE_CHUNK_MAX
+};
+
+/* The type byte of a message on the channel. */
+enum message_type {
+    MESSAGE_CLOCK = 1,   /* one bucket's clock; the ack of chunks too */
+    MESSAGE_CLOCKS_DONE, /* every bucket was told once; no body */
+    MESSAGE_CHUNK,
+    MESSAGE_KEEPALIVE, /* no body */
+    MESSAGE_BYE,
+    MESSAGE_TYPES
+};
+
+/* "clock" and so on; "?" for an unknown type. */
+const char *message_name(unsigned type);
+
+/* The most bytes a body of this type may have; 0 for an unknown type. */
+size_t message_limit(unsigned type);
+
+/* The encrypted payload of the channel's handshake: who speaks, and the
+ * proof that the store's origin and the node's key belong together. */
+struct hello {
+    char name[MESSAGE_NAME_MAX + 1];
+    uint8_t role; /* enum peer_role */
+    uint8_t origin_pk[32];
+    uint8_t by_node[64];   /* node key over the origin's public key */
+    uint8_t by_origin[64]; /* origin key over the node's public key */
+};
+
+/* Fills h for the node (pk, sk) that replicates s: both signatures are made
+ * here. 0 or a negative code of the store. */
+int hello_make(struct hello *h, ecrdt_store *s, const char *name,
+               uint8_t role, const uint8_t node_pk[32],
+               const uint8_t node_sk[64]);
+
+/* Appends h to out. */
+void hello_encode(struct buf *out, const struct hello *h);
+
+/* 0; ECRDT_EPEER (malformed), ECRDT_EVERSION or ECRDT_EAUTH (a signature
+ * does not fit node_pk) with a sentence. */
+int hello_decode(slice body, const uint8_t node_pk[32], struct hello *h);
+
+/* The origin id that belongs to an origin's public key (PROTOCOL D2). */
+void hello_origin(const struct hello *h, uint8_t origin[ORIGIN_SIZE]);
+
+/* Flags of a CLOCK. */
+enum {
+    CLOCK_RESET = 1, /* a part built on what is missing here: forget what you
+                        believe of me, this clock is all I have */
+    CLOCK_WAIT = 2,  /* another peer's bulk fills this bucket: hold yours */
+    CLOCK_FLAGS = 3
+};
+
+/* What the sender holds of one bucket, and how many of the receiver's chunks
+ * it has consumed so far on this link. Zero-initialise, clock_free(). */
+struct clock {
+    uint64_t acked;
+    uint8_t flags;
+    char bucket[ECRDT_MAX_BUCKET_NAME + 1];
+    struct ranges ranges;
+    struct vv floor;
+};
+
+/* Appends the body of a CLOCK to out. */
+void message_clock_encode(struct buf *out, uint64_t acked, uint8_t flags,
+                          const char *bucket, const struct ranges *ranges,
+                          const struct vv *floor);
+
+/* Into the zeroed c, which the caller frees in any case. 0, ECRDT_EPEER with
+ * a sentence, or ECRDT_ENOMEM. */
+int message_clock_decode(slice body, struct clock *c);
+void clock_free(struct clock *c);
+
+/* A chunk on its way: the bytes of chunk_build() with the bucket's name and
+ * whether the sender has more for this bucket at once (a bulk session). */
+struct chunk_message {
+    char bucket[ECRDT_MAX_BUCKET_NAME + 1];
+    bool more;
+    slice chunk; /* borrowed from the body */
+};
+
+/* Appends what stands before the chunk's own bytes; the caller appends
+ * exactly size_bytes of them. */
+void message_chunk_header(struct buf *out, const char *bucket, bool more,
+                          size_t size_bytes);
+
+/* 0, or ECRDT_EPEER with a sentence. */
+int message_chunk_decode(slice body, struct chunk_message *m);
+
+/* Why a link ends. */
+enum bye_code {
+    BYE_STOP = 1,  /* the node stops or its configuration dropped the peer */
+    BYE_PROTOCOL,  /* malformed or unexpected message */
+    BYE_LIMIT,     /* over a documented cap */
+    BYE_DUPLICATE, /* another link between the same two nodes is kept */
+    BYE_SILENT,    /* nothing was heard for too long */
+    BYE_STORE,     /* the sender's store failed */
+    BYE_CODES
+};
+
+struct bye {
+    uint8_t code; /* enum bye_code */
+    char sentence[MESSAGE_SENTENCE_MAX + 1];
+};
+
+/* Appends the body; a longer sentence is cut. */
+void message_bye_encode(struct buf *out, uint8_t code, const char *sentence);
+
+/* Unprintable bytes become '?'. 0, or ECRDT_EPEER with a sentence. */
+int message_bye_decode(slice body, struct bye *b);
+
+/* Copies at most max bytes of text into out (NUL-terminated), unprintable
+ * ones as '?': what strangers wrote is safe to log and show then. */
+void message_text(char *out, size_t max, slice text);
+#endif

@@ -1,0 +1,337 @@
+/* config.c: the configuration's grammar in libconfuse's terms, each value
+ * checked on the line where it stands. */
+#include "replication/relay/config.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include <confuse.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+static int name_index(const char *const *names, size_t n, const char *text) {
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(names[i], text))
+            return (int)i;
+    return -1;
+}
+
+static int level_index(const char *text) {
+    return name_index(level_names, 4, text);
+}
+
+static int role_index(const char *text) {
+    return !strcmp(text, "edge")   ? PEER_EDGE
+           : !strcmp(text, "core") ? PEER_CORE
+                                   : -1;
+}
+
+static int parse_port(uint16_t *port, const char *text) {
+    char *end;
+    unsigned long v = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || v > 65535)
+        return err_set(ECRDT_EINVAL, "\"%s\" is no port: use 0 to 65535",
+                       text);
+    *port = (uint16_t)v;
+    return 0;
+}
+
+int config_listen_parse(struct node_address *out, const char *text) {
+    const char *colon = strrchr(text, ':');
+    *out = (struct node_address){0};
+    if (!colon)
+        return err_set(ECRDT_EINVAL,
+                       "\"%s\" is no address to listen on: write host:port, "
+                       "[v6]:port or *:port",
+                       text);
+    size_t n = (size_t)(colon - text);
+    bool brackets = n >= 2 && text[0] == '[' && text[n - 1] == ']';
+    if (n > PEER_HOST_MAX || (!brackets && memchr(text, ':', n)))
+        return err_set(ECRDT_EINVAL,
+                       "\"%s\" is no address to listen on: write an IPv6 "
+                       "address in brackets, as [::]:7433",
+                       text);
+    memcpy(out->host, text + brackets, n - 2 * (size_t)brackets);
+    if (!strcmp(out->host, "*"))
+        out->host[0] = 0;
+    return parse_port(&out->port, colon + 1);
+}
+
+/* ---- what libconfuse calls ------------------------------------------------ */
+
+/* The first complaint about a file, as "file:line: sentence". */
+static _Thread_local char complaint[ERR_SENTENCE];
+
+static void on_error(cfg_t *cfg, const char *fmt, va_list ap) {
+    if (*complaint)
+        return;
+    const char *file = cfg && cfg->filename ? cfg->filename : "configuration";
+    int n = snprintf(complaint, sizeof complaint, "%.700s:%d: ", file,
+                     cfg ? cfg->line : 0);
+    vsnprintf(complaint + n, sizeof complaint - (size_t)n, fmt, ap);
+}
+
+static const char *last_string(cfg_opt_t *opt) {
+    return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+}
+
+static int check_listen(cfg_t *cfg, cfg_opt_t *opt) {
+    struct node_address a;
+    if (config_listen_parse(&a, last_string(opt)) == 0)
+        return 0;
+    cfg_error(cfg, "%s", ecrdt_errmsg());
+    return -1;
+}
+
+static int check_key(cfg_t *cfg, cfg_opt_t *opt) {
+    uint8_t pk[32];
+    if (identity_parse(pk, ecrdt_str(last_string(opt))) == 0)
+        return 0;
+    cfg_error(cfg, "%s", ecrdt_errmsg());
+    return -1;
+}
+
+/* The address syntax of a peer is that of "ed25519:KEY@address". */
+static int parse_peer_address(struct peer_address *out, const char *text) {
+    static const uint8_t any[32];
+    char whole[IDENTITY_TEXT + PEER_ADDRESS_MAX + 2];
+    char key[IDENTITY_TEXT];
+    identity_text(key, any);
+    if (strlen(text) > PEER_ADDRESS_MAX)
+        return err_set(ECRDT_EINVAL, "an address has %d bytes at most",
+                       PEER_ADDRESS_MAX);
+    snprintf(whole, sizeof whole, "%s@%s", key, text);
+    return peer_address_parse(out, whole);
+}
+
+static int check_address(cfg_t *cfg, cfg_opt_t *opt) {
+    struct peer_address a;
+    if (parse_peer_address(&a, last_string(opt)) == 0)
+        return 0;
+    cfg_error(cfg, "\"%s\" is no address of a peer: write host:port or "
+                   "[v6]:port",
+              last_string(opt));
+    return -1;
+}
+
+static int check_role(cfg_t *cfg, cfg_opt_t *opt) {
+    if (role_index(last_string(opt)) >= 0)
+        return 0;
+    cfg_error(cfg, "role is \"edge\" or \"core\", not \"%s\"",
+              last_string(opt));
+    return -1;
+}
+
+static int check_level(cfg_t *cfg, cfg_opt_t *opt) {
+    if (level_index(last_string(opt)) >= 0)
+        return 0;
+    cfg_error(cfg, "log_level is error, warn, info or debug, not \"%s\"",
+              last_string(opt));
+    return -1;
+}
+
+static int check_format(cfg_t *cfg, cfg_opt_t *opt) {
+    if (!strcmp(last_string(opt), "logfmt"))
+        return 0;
+    cfg_error(cfg, "log_format is \"logfmt\", not \"%s\"", last_string(opt));
+    return -1;
+}
+
+static int check_name(cfg_t *cfg, cfg_opt_t *opt) {
+    size_t n = strlen(last_string(opt));
+    if (n >= 1 && n <= PEER_NAME_MAX)
+        return 0;
+    cfg_error(cfg, "%s has 1 to %d bytes, not %zu", cfg_opt_name(opt),
+              PEER_NAME_MAX, n);
+    return -1;
+}
+
+static int check_path(cfg_t *cfg, cfg_opt_t *opt) {
+    size_t n = strlen(last_string(opt));
+    if (n >= 1 && n <= CONFIG_PATH_MAX)
+        return 0;
+    cfg_error(cfg, "%s is a path of 1 to %d bytes", cfg_opt_name(opt),
+              CONFIG_PATH_MAX);
+    return -1;
+}
+
+static int check_max_links(cfg_t *cfg, cfg_opt_t *opt) {
+    long v = cfg_opt_getnint(opt, 0);
+    if (v >= 1 && v <= 65536)
+        return 0;
+    cfg_error(cfg, "max_links is 1 to 65536, not %ld", v);
+    return -1;
+}
+
+static int check_drain(cfg_t *cfg, cfg_opt_t *opt) {
+    long v = cfg_opt_getnint(opt, 0);
+    if (v >= 0 && v <= CONFIG_DRAIN_MAX_S)
+        return 0;
+    cfg_error(cfg, "drain_timeout is 0 to %d seconds, not %ld",
+              CONFIG_DRAIN_MAX_S, v);
+    return -1;
+}
+
+static int check_peer(cfg_t *cfg, cfg_opt_t *opt) {
+    cfg_t *peer = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+    const char *title = cfg_title(peer);
+    if (!cfg_getstr(peer, "key")) {
+        cfg_error(cfg, "peer \"%s\" needs a key = \"ed25519:...\"", title);
+        return -1;
+    }
+    if (strlen(title) <= PEER_NAME_MAX && *title)
+        return 0;
+    cfg_error(cfg, "a peer's name has 1 to %d bytes", PEER_NAME_MAX);
+    return -1;
+}
+
+/* ---- the file ------------------------------------------------------------- */
+
+static const struct {
+    const char *option;
+    cfg_validate_callback_t check;
+} checks[] = {
+    {"store", check_path},         {"key_file", check_path},
+    {"realm", check_name},         {"name", check_name},
+    {"role", check_role},          {"listen", check_listen},
+    {"max_links", check_max_links}, {"drain_timeout", check_drain},
+    {"log_level", check_level},    {"log_format", check_format},
+    {"peer|address", check_address}, {"peer|key", check_key},
+    {"peer", check_peer},
+};
+
+static int parse(const char *path, cfg_t **out) {
+    cfg_opt_t peer[] = {CFG_STR("address", NULL, CFGF_NONE),
+                        CFG_STR("key", NULL, CFGF_NONE), CFG_END()};
+    cfg_opt_t top[] = {
+        CFG_STR("store", NULL, CFGF_NONE),
+        CFG_STR("key_file", NULL, CFGF_NONE),
+        CFG_STR("realm", "default", CFGF_NONE),
+        CFG_STR("name", NULL, CFGF_NONE),
+        CFG_STR("role", "edge", CFGF_NONE),
+        CFG_STR_LIST("listen", NULL, CFGF_NONE),
+        CFG_INT("max_links", NODE_LINKS_MAX, CFGF_NONE),
+        CFG_INT("drain_timeout", CONFIG_DRAIN_DEFAULT_S, CFGF_NONE),
+        CFG_STR("log_level", "info", CFGF_NONE),
+        CFG_STR("log_format", "logfmt", CFGF_NONE),
+        CFG_SEC("peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+        CFG_FUNC("include", &cfg_include),
+        CFG_END()};
+    *complaint = 0;
+    cfg_t *cfg = cfg_init(top, CFGF_NONE);
+    if (!cfg)
+        return err_nomem(sizeof top);
+    cfg_set_error_function(cfg, on_error);
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        cfg_set_validate_func(cfg, checks[i].option, checks[i].check);
+    *out = cfg;
+    switch (cfg_parse(cfg, path)) {
+    case CFG_SUCCESS:
+        return 0;
+    case CFG_FILE_ERROR:
+        return err_errno(errno ? errno : ENOENT, "cannot read the "
+                                                 "configuration",
+                         path);
+    default:
+        return err_set(ECRDT_EINVAL, "%s", complaint);
+    }
+}
+
+static int copy_peers(struct config *c, cfg_t *cfg, const char *path) {
+    unsigned n = cfg_size(cfg, "peer");
+    if (n > PEERS_MAX)
+        return err_set(ECRDT_EINVAL, "%s:%d: more than %d peers", path,
+                       cfg->line, PEERS_MAX);
+    c->peers = n ? alloc_zeroed(n, sizeof *c->peers) : NULL;
+    if (n && !c->peers)
+        return ECRDT_ENOMEM;
+    for (unsigned i = 0; i < n; i++) {
+        cfg_t *sec = cfg_getnsec(cfg, "peer", i);
+        struct node_peer *p = &c->peers[i];
+        struct peer_address a;
+        const char *address = cfg_getstr(sec, "address");
+        identity_parse(p->key, ecrdt_str(cfg_getstr(sec, "key")));
+        for (size_t j = 0; j < i; j++)
+            if (!memcmp(c->peers[j].key, p->key, sizeof p->key))
+                return err_set(ECRDT_EINVAL,
+                               "%s:%d: peer \"%s\" has the key of peer "
+                               "\"%s\"",
+                               path, sec->line, cfg_title(sec),
+                               c->peers[j].name);
+        snprintf(p->name, sizeof p->name, "%s", cfg_title(sec));
+        if (address && !parse_peer_address(&a, address)) {
+            memcpy(p->address.host, a.host, sizeof a.host);
+            p->address.port = a.port;
+        }
+        c->n_peers = i + 1;
+    }
+    return 0;
+}
+
+static int required(const cfg_t *cfg, const char *path, const char *option) {
+    if (cfg_getstr((cfg_t *)(uintptr_t)cfg, option))
+        return 0;
+    return err_set(ECRDT_EINVAL, "%s:%d: %s = \"...\" is missing", path,
+                   cfg->line, option);
+}
+
+static int copy_all(struct config *c, cfg_t *cfg, const char *path) {
+    const char *name = cfg_getstr(cfg, "name");
+    int rc = required(cfg, path, "store");
+    if (!rc)
+        rc = required(cfg, path, "key_file");
+    if (rc < 0)
+        return rc;
+    snprintf(c->store, sizeof c->store, "%s", cfg_getstr(cfg, "store"));
+    snprintf(c->key_file, sizeof c->key_file, "%s",
+             cfg_getstr(cfg, "key_file"));
+    snprintf(c->realm, sizeof c->realm, "%s", cfg_getstr(cfg, "realm"));
+    if (name)
+        snprintf(c->name, sizeof c->name, "%s", name);
+    else
+        gethostname(c->name, sizeof c->name - 1);
+    c->role = (uint8_t)role_index(cfg_getstr(cfg, "role"));
+    c->max_links = (uint32_t)cfg_getint(cfg, "max_links");
+    c->drain_timeout_ms = (uint64_t)cfg_getint(cfg, "drain_timeout") * 1000;
+    c->log_level = level_index(cfg_getstr(cfg, "log_level"));
+    c->n_listen = cfg_size(cfg, "listen");
+    if (c->n_listen > RELAY_LISTEN_MAX)
+        return err_set(ECRDT_EINVAL, "%s:%d: more than %d listeners", path,
+                       cfg->line, RELAY_LISTEN_MAX);
+    for (unsigned i = 0; !rc && i < c->n_listen; i++)
+        rc = config_listen_parse(&c->listen[i],
+                                 cfg_getnstr(cfg, "listen", i));
+    return rc < 0 ? rc : copy_peers(c, cfg, path);
+}
+
+int config_load(struct config *c, const char *path) {
+    cfg_t *cfg = NULL;
+    *c = (struct config){0};
+    errno = 0;
+    int rc = parse(path, &cfg);
+    if (!rc)
+        rc = copy_all(c, cfg, path);
+    if (cfg)
+        cfg_free(cfg);
+    return rc;
+}
+
+void config_free(struct config *c) {
+    alloc_free(c->peers);
+    *c = (struct config){0};
+}
+
+const char *config_needs_restart(const struct config *old,
+                                 const struct config *new) {
+    if (strcmp(old->store, new->store) != 0)
+        return "store";
+    if (strcmp(old->key_file, new->key_file) != 0)
+        return "key_file";
+    if (strcmp(old->realm, new->realm) != 0)
+        return "realm";
+    if (strcmp(old->name, new->name) != 0)
+        return "name";
+    return old->role != new->role ? "role" : NULL;
+}

@@ -1,0 +1,336 @@
+/* relay.c: a node under the signals of an operator: HUP reads the
+ * configuration again, TERM drains, USR1 logs the state. */
+#include "replication/relay/relay.h"
+#include "lib/crypto.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "replication/relay/lock.h"
+#include "replication/relay/log.h"
+#include "replication/relay/notify.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SIGNALS = 4, STOP_MS = 2000, STATUS_EVERY_MS = 1000 };
+
+struct relay {
+    const char *path; /* of the configuration */
+    struct config conf;
+    struct identity self;
+    ecrdt_store *store;
+    int lock; /* file descriptor, -1 = none */
+    struct loop *loop;
+    struct node *node;
+    struct loop_handle *timer; /* drain and stop deadlines */
+    struct loop_handle *watchdog;
+    struct loop_handle *signals[SIGNALS];
+    bool draining, stopping;
+    uint64_t status_ms;
+    char status[64];
+};
+
+/* Prints the thread's error and gives the exit status that fits. */
+static int failed(int status) {
+    fprintf(stderr, "edgecrdtd: %s\n", ecrdt_errmsg());
+    return status;
+}
+
+static bool is_permission(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0
+               ? access(path, R_OK) < 0 || (st.st_mode & 077) != 0
+               : errno == EACCES;
+}
+
+static int load(struct config *c, struct identity *self, const char *path) {
+    if (crypto_init() < 0)
+        return failed(RELAY_IO);
+    if (config_load(c, path) < 0)
+        return failed(RELAY_CONFIG);
+    if (identity_load(self, c->key_file) == 0)
+        return RELAY_OK;
+    return failed(is_permission(c->key_file) ? RELAY_NOPERM : RELAY_CONFIG);
+}
+
+int relay_check(const char *path) {
+    struct config c;
+    struct identity self = {0};
+    char key[IDENTITY_TEXT];
+    int status = load(&c, &self, path);
+    if (status == RELAY_OK)
+        printf("%s: ok: %s \"%s\" of realm \"%s\", %zu listeners, %zu peers, "
+               "store %s, key %s\n",
+               path, peer_role_name(c.role), c.name, c.realm, c.n_listen,
+               c.n_peers, c.store, identity_text(key, self.pk));
+    identity_free(&self);
+    config_free(&c);
+    return status;
+}
+
+/* ---- state ---------------------------------------------------------------- */
+
+static void count_peers(const struct node *n, size_t *all, size_t *synced) {
+    *all = *synced = 0;
+    for (size_t i = 0; i < n->peers.n; i++) {
+        *all += !n->peers.p[i]->gone;
+        *synced += n->peers.p[i]->r.state == PEER_IN_SYNC;
+    }
+}
+
+/* Tells the service manager when the number of peers in sync changed. */
+static void tell_status(struct relay *r) {
+    char now[sizeof r->status];
+    size_t all, synced;
+    uint64_t now_ms = r->loop->t->now_ms(r->loop);
+    if (now_ms - r->status_ms < STATUS_EVERY_MS)
+        return;
+    r->status_ms = now_ms;
+    count_peers(r->node, &all, &synced);
+    snprintf(now, sizeof now, "%zu of %zu peers in sync", synced, all);
+    if (!strcmp(now, r->status))
+        return;
+    memcpy(r->status, now, sizeof now);
+    notify_send("STATUS=%s", now);
+}
+
+static void log_peer(const struct peer *p) {
+    const struct peer_record *q = &p->r;
+    char error[PEER_ERROR_MAX + 1];
+    log_line(ECRDT_LOG_INFO,
+             "msg=\"peer state\" peer=\"%s\" key=%s address=\"%s\" "
+             "direction=%s state=\"%s\" missing_here=%llu missing_there=%llu "
+             "bytes_in=%llu bytes_out=%llu links=%llu failures=%llu "
+             "error=\"%s\"",
+             q->name, q->key, q->address, peer_direction_name(q->direction),
+             peer_state_name(q->state), (unsigned long long)q->missing_here,
+             (unsigned long long)q->missing_there,
+             (unsigned long long)q->bytes_in, (unsigned long long)q->bytes_out,
+             (unsigned long long)q->links, (unsigned long long)q->failures,
+             log_quote(error, sizeof error, q->error));
+}
+
+static void on_usr1(void *ctx) {
+    struct relay *r = ctx;
+    const struct relay_record *self = &r->node->peers.self;
+    node_status(r->node);
+    log_line(ECRDT_LOG_INFO,
+             "msg=\"relay state\" status=\"%s\" links=%llu refused_keys=%llu "
+             "malformed=%llu buckets=%zu",
+             self->status, (unsigned long long)self->links,
+             (unsigned long long)self->refused_keys,
+             (unsigned long long)self->malformed, r->node->gossip.push.n);
+    for (size_t i = 0; i < r->node->peers.n; i++)
+        log_peer(r->node->peers.p[i]);
+}
+
+/* ---- reload --------------------------------------------------------------- */
+
+static int apply_config(struct relay *r, const struct config *c) {
+    int rc = node_listen(r->node, c->listen, c->n_listen);
+    if (!rc)
+        rc = node_set_peers(r->node, c->peers, c->n_peers);
+    if (!rc)
+        r->node->conf.max_links = c->max_links;
+    return rc;
+}
+
+static int reload(struct relay *r) {
+    struct config next;
+    int rc = config_load(&next, r->path);
+    const char *fixed = rc < 0 ? NULL : config_needs_restart(&r->conf, &next);
+    if (fixed)
+        rc = err_set(ECRDT_EINVAL,
+                     "%s: %s cannot change while the relay runs: restart it",
+                     r->path, fixed);
+    if (!rc)
+        rc = apply_config(r, &next);
+    if (rc < 0) {
+        config_free(&next);
+        return rc;
+    }
+    config_free(&r->conf);
+    r->conf = next;
+    relay_log_open(next.log_level);
+    return 0;
+}
+
+static void on_hup(void *ctx) {
+    struct relay *r = ctx;
+    char error[ERR_SENTENCE];
+    if (r->draining)
+        return;
+    notify_reloading();
+    if (reload(r) < 0)
+        log_line(ECRDT_LOG_ERROR,
+                 "msg=\"kept the old configuration\" error=\"%s\"",
+                 log_quote(error, sizeof error, ecrdt_errmsg()));
+    else
+        log_line(ECRDT_LOG_INFO, "msg=\"read the configuration\" peers=%zu",
+                 r->conf.n_peers);
+    notify_send("READY=1");
+}
+
+/* ---- stopping ------------------------------------------------------------- */
+
+static void stop_now(struct relay *r, const char *why) {
+    if (r->stopping)
+        return;
+    r->stopping = true;
+    log_line(ECRDT_LOG_INFO, "msg=\"stopping\" reason=\"%s\"", why);
+    node_stop(r->node, "the node stops");
+    r->loop->t->timer_set(r->timer, STOP_MS);
+}
+
+static void on_term(void *ctx) {
+    struct relay *r = ctx;
+    if (r->stopping) {
+        r->loop->t->stop(r->loop);
+    } else if (r->draining) {
+        stop_now(r, "second signal");
+    } else {
+        r->draining = true;
+        notify_send("STOPPING=1");
+        log_line(ECRDT_LOG_INFO, "msg=\"draining\" timeout_ms=%llu",
+                 (unsigned long long)r->conf.drain_timeout_ms);
+        node_drain(r->node);
+        r->loop->t->timer_set(r->timer, r->conf.drain_timeout_ms);
+    }
+}
+
+static void on_timer(void *ctx) {
+    struct relay *r = ctx;
+    if (r->stopping)
+        r->loop->t->stop(r->loop);
+    else
+        stop_now(r, "drain_timeout passed before all peers had everything");
+}
+
+static void worked(void *ctx) {
+    struct relay *r = ctx;
+    tell_status(r);
+    if (r->draining && !r->stopping && node_drained(r->node))
+        stop_now(r, "drained");
+    if (r->stopping && node_idle(r->node))
+        r->loop->t->stop(r->loop);
+}
+
+static void on_watchdog(void *ctx) {
+    struct relay *r = ctx;
+    notify_send("WATCHDOG=1");
+    r->loop->t->timer_set(r->watchdog, notify_watchdog_ms());
+}
+
+/* ---- starting ------------------------------------------------------------- */
+
+static int catch_signals(struct relay *r) {
+    static const struct {
+        int signum;
+        loop_fn fn;
+    } all[SIGNALS] = {{SIGHUP, on_hup},
+                      {SIGTERM, on_term},
+                      {SIGINT, on_term},
+                      {SIGUSR1, on_usr1}};
+    int rc = 0;
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; !rc && i < SIGNALS; i++)
+        rc = r->loop->t->signal_new(r->loop, all[i].signum, all[i].fn, r,
+                                    &r->signals[i]);
+    return rc;
+}
+
+static int open_node(struct relay *r) {
+    struct node_conf nc = {.store = r->store,
+                           .self = &r->self,
+                           .realm = r->conf.realm,
+                           .name = r->conf.name,
+                           .role = r->conf.role,
+                           .max_links = r->conf.max_links,
+                           .record = true,
+                           .worked = worked,
+                           .ctx = r};
+    const struct loop_table *t;
+    int rc = loop_uv_open(&r->loop, true);
+    if (rc < 0)
+        return rc;
+    t = r->loop->t;
+    rc = catch_signals(r);
+    if (!rc)
+        rc = t->timer_new(r->loop, on_timer, r, &r->timer);
+    if (!rc)
+        rc = t->timer_new(r->loop, on_watchdog, r, &r->watchdog);
+    if (!rc && notify_watchdog_ms())
+        t->timer_set(r->watchdog, notify_watchdog_ms());
+    return rc < 0 ? rc : node_open(&nc, r->loop, &r->node);
+}
+
+/* The exit status of a store that does not open. */
+static int store_status(void) {
+    switch (ecrdt_errcode()) {
+    case ECRDT_ERDONLY:
+        return RELAY_NOPERM;
+    case ECRDT_EBUSY:
+        return RELAY_UNAVAILABLE;
+    default:
+        return errno == EACCES || errno == EPERM ? RELAY_NOPERM : RELAY_IO;
+    }
+}
+
+static int start(struct relay *r) {
+    int status = load(&r->conf, &r->self, r->path);
+    if (status != RELAY_OK)
+        return status;
+    relay_log_open(r->conf.log_level);
+    r->store = ecrdt_open(r->conf.store, NULL);
+    if (!r->store || lock_take(r->conf.store, &r->lock) < 0)
+        return failed(store_status());
+    if (open_node(r) < 0)
+        return failed(RELAY_IO);
+    if (apply_config(r, &r->conf) < 0)
+        return failed(RELAY_UNAVAILABLE);
+    return RELAY_OK;
+}
+
+static void announce(const struct relay *r) {
+    const struct node *n = r->node;
+    for (size_t i = 0; i < n->n_listeners; i++)
+        log_line(ECRDT_LOG_INFO, "msg=\"listening on %s\" address=%s",
+                 n->listeners[i].bound, n->listeners[i].bound);
+    log_line(ECRDT_LOG_INFO,
+             "msg=\"ready\" node=\"%s\" role=%s realm=\"%s\" key=%s store=\"%s\" "
+             "peers=%zu version=%s",
+             n->name, peer_role_name(n->conf.role), n->realm,
+             n->peers.self.key, r->conf.store, r->conf.n_peers,
+             ecrdt_version());
+    notify_send("READY=1\nSTATUS=listening, %zu peers", r->conf.n_peers);
+}
+
+static void finish(struct relay *r) {
+    node_free(r->node);
+    for (size_t i = 0; r->loop && i < SIGNALS; i++)
+        r->loop->t->handle_free(r->signals[i]);
+    if (r->loop) {
+        r->loop->t->handle_free(r->timer);
+        r->loop->t->handle_free(r->watchdog);
+        r->loop->t->close(r->loop);
+    }
+    if (r->store)
+        ecrdt_close(r->store);
+    if (r->lock >= 0)
+        close(r->lock);
+    identity_free(&r->self);
+    config_free(&r->conf);
+}
+
+int relay_run(const char *path) {
+    struct relay r = {.path = path, .lock = -1};
+    int status = start(&r);
+    if (status == RELAY_OK) {
+        announce(&r);
+        r.loop->t->run(r.loop);
+        log_line(ECRDT_LOG_INFO, "msg=\"stopped\"");
+    }
+    finish(&r);
+    return status;
+}

@@ -1,0 +1,142 @@
+/* session.h: one conversation with one peer: bytes in, bytes out; what to
+ * tell, what to send, what came in. It owns no socket, clock or store. */
+#ifndef REPLICATION_SESSION_H
+#define REPLICATION_SESSION_H
+#include "lib/err.h"
+#include "replication/link/channel.h"
+#include "replication/mirror.h"
+
+enum {
+    SESSION_HANDSHAKE_MS = 5000,   /* from the first byte to READY */
+    SESSION_KEEPALIVE_MS = 15000,  /* silence of ours before a KEEPALIVE */
+    SESSION_DEAD_MS = 45000,       /* silence of the peer that ends it */
+    SESSION_LINGER_MS = 1000,      /* time for a BYE to leave */
+    SESSION_OUT_MAX = 4 << 20,     /* unsent bytes; more is not made */
+    SESSION_INBOX_MAX = 8 << 20,   /* chunks not applied; then no reading */
+    SESSION_WINDOW_BYTES = 2 << 20, /* chunks in flight, a single one apart */
+    SESSION_FLIGHT_MAX = 32,       /* number of chunks in flight */
+    SESSION_HELD_MS = 250,         /* a held bulk may send this often ... */
+    SESSION_HELD_ITEMS = 64        /* ... so many items */
+};
+
+/* The order matters: a session only moves down. */
+enum session_state {
+    SESSION_HANDSHAKE, /* the channel is not ready */
+    SESSION_SYNCING,   /* the peer is telling its clocks */
+    SESSION_LIVE,      /* all clocks were heard: chunks flow */
+    SESSION_CLOSING,   /* our BYE leaves, nothing else is read */
+    SESSION_CLOSED,
+    SESSION_STATES
+};
+
+/* "handshake" and so on. */
+const char *session_state_name(enum session_state state);
+
+struct session_conf {
+    struct channel_conf channel; /* hello is filled in by session_open() */
+    struct hello hello;          /* ours */
+};
+
+/* One chunk that came in and waits to be applied. */
+struct session_chunk {
+    struct buf body;
+    struct chunk_message message; /* borrows body */
+    struct mirror *mirror;
+    struct session_chunk *next;
+};
+
+struct session_stats {
+    uint64_t chunks_in, chunks_out;
+    uint64_t items_out;
+    uint64_t items_in, refused_parts, ahead_parts; /* noted when applied */
+};
+
+/* Read its fields, change it by the functions below. */
+struct session {
+    enum session_state state;
+    struct channel *channel;
+    uint8_t peer_key[CRYPTO_PK]; /* from SYNCING on */
+    struct hello peer;           /* from SYNCING on */
+    bool initiator;
+    bool told_all;     /* our CLOCKS_DONE was sent */
+    int error;         /* why it ended: 0 = in order */
+    uint8_t bye;       /* code of the BYE sent or received, 0 = none */
+    bool bye_received; /* ... and it was the peer's */
+    char sentence[ERR_SENTENCE];
+    struct mirrors mirrors;
+    struct session_chunk *inbox, **inbox_end;
+    size_t inbox_bytes;
+    struct {
+        struct mirror *mirror;
+        size_t bytes;
+    } flight[SESSION_FLIGHT_MAX]; /* a ring: sent % SESSION_FLIGHT_MAX */
+    uint64_t sent, acked;         /* chunks, ever */
+    size_t flight_bytes;
+    uint64_t consumed; /* the peer's chunks, ever */
+    size_t views_seen; /* how many views have a mirror */
+    size_t cursor;     /* the bucket that pushes next */
+    uint64_t opened_ms, heard_ms, spoke_ms, closing_ms, held_ms;
+    uint64_t apply_at_ms; /* its inbox is not applied earlier */
+    struct session_stats stats;
+    void *owner; /* free for the owner's use */
+};
+
+/* Begins a session over a new channel. 0 or a negative code. The caller
+ * frees it with session_free(). */
+int session_open(const struct session_conf *conf, uint64_t now_ms,
+                 struct session **s);
+void session_free(struct session *s);
+
+/* Takes bytes from the peer. Failures end up in s->state and s->error. */
+void session_feed(struct session *s, slice bytes, uint64_t now_ms);
+
+/* Bytes that wait to be sent; the caller takes them out of it. */
+struct buf *session_out(struct session *s);
+
+/* May more be read from the peer now? When it turns true again, go on with
+ * session_resume(). */
+bool session_wants_read(const struct session *s);
+void session_resume(struct session *s, uint64_t now_ms);
+
+/* What a push round works with: a snapshot that was begun and then made
+ * durable (PROTOCOL D1), and the clocks it holds. */
+struct push {
+    ecrdt_txn *txn;
+    struct view **views; /* sorted by bucket, they do not move */
+    size_t n;
+    struct buf scratch;
+    uint64_t now_ms;
+};
+
+/* Tells changed clocks and builds at most one chunk. 1 = a chunk was sent,
+ * call again; 0 = nothing more for now; < 0 the store failed. */
+int session_push(struct session *s, struct push *p);
+
+/* When session_push() will have something to do: an absolute time, 0 = now,
+ * UINT64_MAX = not until something changes. */
+uint64_t session_push_at(const struct session *s, size_t n_views);
+
+/* The first chunk of the inbox was consumed by a committed transaction with
+ * this outcome: removes and acks it. */
+void session_consumed(struct session *s, const struct chunk_report *r);
+
+/* The link knows all buckets of ours, and nothing is missing, untold, unsent
+ * or unapplied on either side. */
+bool session_in_sync(const struct session *s, size_t n_views);
+
+/* All that we have was acknowledged by the peer. */
+bool session_pushed(const struct session *s, size_t n_views);
+
+/* Says BYE and closes once it left; repeats change nothing. */
+void session_bye(struct session *s, enum bye_code code, uint64_t now_ms,
+                 const char *sentence);
+
+/* The transport was lost or could not be made. */
+void session_lost(struct session *s, int error, const char *sentence);
+
+/* Deadlines: handshake, keepalive, silence, lingering. */
+void session_tick(struct session *s, uint64_t now_ms);
+
+/* When session_tick() wants to be called next, in absolute time. */
+uint64_t session_deadline(const struct session *s);
+#endif
