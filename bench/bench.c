@@ -119,7 +119,7 @@ static void configure(const char *program) {
     conf.rounds = (int)env_number("BENCH_ROUNDS", conf.quick ? 3 : 9);
     if (conf.rounds > MAX_ROUNDS)
         conf.rounds = MAX_ROUNDS;
-    conf.slice = conf.quick ? 0.03 : 0.15;
+    conf.slice = conf.quick ? 0.02 : 0.15;
     snprintf(conf.build, sizeof conf.build, "%.*s",
              slash ? (int)(slash - program) : 1, slash ? program : ".");
 }

@@ -75,15 +75,13 @@ struct engine {
     void *(*open)(const char *folder, enum sync sync);
     void (*close)(void *db);
     run_fn *load[KINDS];  /* n = keys, fills the data set */
-    run_fn *read[KINDS];  /* get, has member, count */
+    run_fn *read[KINDS];  /* get, has member, count; in one transaction */
+    run_fn *each[KINDS];  /* the same, a transaction each */
     run_fn *write[KINDS]; /* set, add, increment */
 };
 extern const struct engine ours, raw, lite;
 extern const struct engine *const engines[ENGINES];
 
-/* Our own further forms. */
-void ours_get_auto(void *db, const struct work *w);
-void raw_get_auto(void *db, const struct work *w);
 /* One transaction of n adds to w->keys counters. */
 void ours_add_many(void *db, const struct work *w);
 struct ecrdt_store;

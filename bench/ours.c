@@ -151,8 +151,14 @@ static void read_increment(void *db, const struct work *w) {
     read_n(w, ecrdt_read(ours_store(db)), count);
 }
 
-void ours_get_auto(void *db, const struct work *w) {
+static void each_put(void *db, const struct work *w) {
     read_n(w, ecrdt_auto(ours_store(db)), get);
+}
+static void each_add(void *db, const struct work *w) {
+    read_n(w, ecrdt_auto(ours_store(db)), has);
+}
+static void each_increment(void *db, const struct work *w) {
+    read_n(w, ecrdt_auto(ours_store(db)), count);
 }
 
 double ours_cold(const char *folder, uint64_t key) {
@@ -172,5 +178,6 @@ const struct engine ours = {
     close_store,
     {load_put, load_add, load_increment},
     {read_put, read_add, read_increment},
+    {each_put, each_add, each_increment},
     {write_put, write_add, write_increment},
 };

@@ -158,29 +158,31 @@ static void has(struct raw_db *db, MDB_txn *t, uint64_t i) {
     (void)touch(db, t, key, sizeof key);
 }
 
-static void read_n(struct raw_db *db, const struct work *w, op_fn *op) {
+/* In one transaction, or in one that is reset and renewed for each. */
+static void read_n(struct raw_db *db, const struct work *w, op_fn *op,
+                   bool each) {
     MDB_txn *t = begin(db, MDB_RDONLY);
-    for (uint64_t i = 0; i < w->n; i++)
+    for (uint64_t i = 0; i < w->n; i++) {
+        if (each) {
+            mdb_txn_reset(t);
+            good(mdb_txn_renew(t));
+        }
         op(db, t, rng_next() % w->keys);
+    }
     mdb_txn_abort(t);
 }
 
 static void read_get(void *db, const struct work *w) {
-    read_n(db, w, get);
+    read_n(db, w, get, false);
 }
 static void read_has(void *db, const struct work *w) {
-    read_n(db, w, has);
+    read_n(db, w, has, false);
 }
-
-void raw_get_auto(void *p, const struct work *w) {
-    struct raw_db *db = p;
-    MDB_txn *t = begin(db, MDB_RDONLY);
-    for (uint64_t i = 0; i < w->n; i++) {
-        mdb_txn_reset(t);
-        good(mdb_txn_renew(t));
-        get(db, t, rng_next() % w->keys);
-    }
-    mdb_txn_abort(t);
+static void each_get(void *db, const struct work *w) {
+    read_n(db, w, get, true);
+}
+static void each_has(void *db, const struct work *w) {
+    read_n(db, w, has, true);
 }
 
 double raw_cold(const char *folder, uint64_t key) {
@@ -200,5 +202,6 @@ const struct engine raw = {
     close_env,
     {load_put, load_add, load_increment},
     {read_get, read_has, read_get},
+    {each_get, each_has, each_get},
     {write_put, write_add, write_increment},
 };

@@ -74,7 +74,8 @@ void row(const char *group, const char *name, struct stat3 ratio, enum bar bar,
                         base_rate, bar == NO_BAR ? "" : pass ? "PASS" : "short",
                         false};
     snprintf(r->name, sizeof r->name, "%s", name);
-    fprintf(stderr, "  %-46s %6.2f %s\n", name, ratio.median, r->result);
+    if (isatty(STDERR_FILENO)) /* the table comes at the end */
+        fprintf(stderr, "  %-46s %6.2f %s\n", name, ratio.median, r->result);
 }
 
 static void print_row(const struct record *r) {

@@ -61,11 +61,26 @@ static void print_list(void) {
     fputs(outro, stdout);
 }
 
+/* Prints words, folded before column 80 and indented after a fold. */
+static void print_folded(const char *text, int column) {
+    const int indent = 11;
+    while (*text) {
+        int n = (int)strcspn(text, " ");
+        if (column + 1 + n > 79)
+            column = printf("\n%*s%.*s", indent, "", n, text) - 1;
+        else
+            column += printf(" %.*s", n, text);
+        text += n;
+        text += strspn(text, " ");
+    }
+}
+
 static void print_page(const struct verb *v) {
-    bool store = v->use != USE_NONE;
-    printf("edgecrdt %s: %s\n\nusage: edgecrdt %s%s%s%s\n\n%s", v->name,
-           v->summary, store ? "-s DIR " : "", v->name, *v->usage ? " " : "",
-           v->usage, v->help);
+    printf("edgecrdt %s: %s\n\n", v->name, v->summary);
+    int column = printf("usage: edgecrdt%s %s",
+                        v->use == USE_NONE ? "" : " -s DIR", v->name);
+    print_folded(v->usage, column);
+    printf("\n\n%s", v->help);
 }
 
 int help_print(const char *name) {

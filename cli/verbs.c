@@ -9,137 +9,126 @@ const struct verb verbs[] = {
     HEADING("Registers"),
     {"get", "wd", "xr", USE_READ, verb_get, "[--hex|--raw] BUCKET KEY",
      "print a register's value",
-     "Prints the value and a newline; --raw prints the bytes and nothing "
-     "else,\n"
-     "--hex prints hex digits. On a terminal what is not printable is shown "
-     "as\n"
-     "\\xHH. After concurrent writes the value with the greatest (time, "
-     "origin)\n"
-     "is read; 'siblings' lists them all. Exits 1 if the key has no value.\n"
+     "Prints the value and a newline; --raw prints the bytes and nothing\n"
+     "else, --hex prints hex digits. On a terminal what is not printable\n"
+     "is shown as \\xHH. After concurrent writes the value with the\n"
+     "greatest (time, origin) is read; 'siblings' lists them all. Exits 1\n"
+     "if the key has no value.\n"
      "\n"
      "JSON: bucket, key, value, by (origin of the writer), at, wall_ms,\n"
      "logical.\n"},
     {"set", "wdd", "x", USE_WRITE, verb_set, "[--hex] BUCKET KEY VALUE|-",
      "set a register",
-     "VALUE \"-\" reads the value from standard input, all bytes as they "
-     "are\n"
-     "(a final newline too: use printf, not echo). The write replaces every\n"
-     "value seen here; one made elsewhere at the same time stays as a "
-     "sibling.\n"},
+     "VALUE \"-\" reads the value from standard input, all bytes as they are\n"
+     "(a final newline too: use printf, not echo). The write replaces\n"
+     "every value seen here; one made elsewhere at the same time stays as\n"
+     "a sibling.\n"},
     {"del", "wd", "x", USE_WRITE, verb_del, "[--hex] BUCKET KEY",
      "delete a register",
-     "Deletes what is seen now. A value set elsewhere at the same time "
-     "survives.\n"
-     "Exits 1 if there was none.\n"},
+     "Deletes what is seen now. A value set elsewhere at the same time\n"
+     "survives. Exits 1 if there was none.\n"},
     {"siblings", "wd", "x", USE_READ, verb_siblings, "[--hex] BUCKET KEY",
      "list a register's concurrent values",
-     "One line per value: value, writer, time; the first is what 'get' "
-     "reads.\n"
-     "One line means no conflict. Setting the key settles a conflict.\n"},
+     "One line per value: value, writer, time; the first is what 'get'\n"
+     "reads. One line means no conflict. Setting the key settles a\n"
+     "conflict.\n"},
     HEADING("Counters"),
     {"incr", "wd|w", "x", USE_WRITE, verb_incr, "[--hex] BUCKET KEY [N]",
      "add N (default 1) to a counter",
-     "N may be negative. Prints the counter as seen here after it. A result\n"
-     "outside of int64 is refused (exit 65) and changes nothing.\n"},
+     "N may be negative. Prints the counter as seen here after it. A\n"
+     "result outside of int64 is refused (exit 65) and changes nothing.\n"},
     {"count", "wd", "x", USE_READ, verb_count, "[--hex] BUCKET KEY",
      "print a counter", "Exits 1 if there is no such counter.\n"},
     {"reset", "wd", "x", USE_WRITE, verb_reset, "[--hex] BUCKET KEY",
      "take a counter back to 0",
-     "Takes back the increments seen here; those made elsewhere at the same\n"
-     "time, and later ones, count. Exits 1 if there is no such counter.\n"},
+     "Takes back the increments seen here; those made elsewhere at the\n"
+     "same time, and later ones, count. Exits 1 if there is no such\n"
+     "counter.\n"},
     HEADING("Sets"),
     {"sadd", "wdd+", "x", USE_WRITE, verb_sadd,
      "[--hex] BUCKET KEY ELEMENT...|-", "add elements to a set",
      "All in one transaction; prints how many were new. \"-\" as the last\n"
-     "one reads one element from standard input. An add wins against a "
-     "remove\n"
-     "made elsewhere at the same time.\n"},
+     "one reads one element from standard input. An add wins against a\n"
+     "remove made elsewhere at the same time.\n"},
     {"srem", "wdd+", "x", USE_WRITE, verb_srem,
      "[--hex] BUCKET KEY ELEMENT...|-", "remove elements from a set",
      "All in one transaction; prints how many were there, exits 1 if none.\n"},
     {"smembers", "wd|d", "xr", USE_READ, verb_smembers,
      "[--hex|--raw] BUCKET KEY [PREFIX]", "list the elements of a set",
      "In bytewise order, one per line, those that begin with PREFIX. What\n"
-     "is not printable is shown as \\xHH, a backslash as \\x5c; --raw prints\n"
-     "the bytes as they are. Exits 1 if there are none.\n"},
+     "is not printable is shown as \\xHH, a backslash as \\x5c; --raw\n"
+     "prints the bytes as they are. Exits 1 if there are none.\n"},
     {"sismember", "wdd", "x", USE_READ, verb_sismember,
      "[--hex] BUCKET KEY ELEMENT|-", "is ELEMENT in the set?",
-     "Exits 0 if it is, 1 if not, and prints nothing.\n"
-     "JSON: bucket, key, element, member.\n"},
+     "Exits 0 if it is, 1 if not, and prints nothing. JSON: bucket, key,\n"
+     "element, member.\n"},
     {"scard", "wd", "x", USE_READ, verb_scard, "[--hex] BUCKET KEY",
      "print the number of elements", "Exits 1 if there are none.\n"},
     {"sclear", "wd", "x", USE_WRITE, verb_sclear, "[--hex] BUCKET KEY",
      "remove all elements",
-     "Removes the elements seen here and prints how many they were; exits 1 "
-     "if\nthere were none. Adds made elsewhere at the same time survive.\n"},
+     "Removes the elements seen here and prints how many they were; exits\n"
+     "1 if there were none. Adds made elsewhere at the same time survive.\n"},
     HEADING("Many keys"),
     {"buckets", "", "", USE_READ, verb_buckets, "", "list the buckets",
      "One name per line, in bytewise order.\n"},
     {"keys", "w|d", "xrlt", USE_READ, verb_keys,
-     "[--long] [--type TYPE]... [--hex|--raw] BUCKET [PREFIX]", "list keys",
+     "[--long] [--type TYPE] [--hex|--raw] BUCKET [PREFIX]", "list keys",
      "In bytewise order, one per line, those that begin with PREFIX; a key\n"
-     "with two types has two lines. TYPE is register, set or counter. "
-     "--long\n"
-     "puts the type and a number before the key: a counter's value, the "
-     "size\n"
-     "of a set, the bytes of a register's value. Exits 1 if there are none.\n"
+     "with two types has two lines. TYPE is register, set or counter, and\n"
+     "may be given again. --long puts the type and a number before the\n"
+     "key: a counter's value, the size of a set, the bytes of a register's\n"
+     "value. Exits 1 if there are none.\n"
      "\n"
      "JSON: bucket, type, value or size or bytes, key.\n"},
     {"dump", "", "xpo", USE_READ, verb_dump, "[--hex | --msgpack [--out FILE]]",
      "write every live item",
      "Tab-separated lines: bucket, type, key, value or element or number,\n"
-     "writer, time. A register with a conflict has a line for each value, "
-     "the\n"
-     "one that is read first. Each bucket is one snapshot.\n"
+     "writer, time. A register with a conflict has a line for each value,\n"
+     "the one that is read first. Each bucket is one snapshot.\n"
      "\n"
      "--msgpack writes one msgpack map per key, from one snapshot of the\n"
-     "store: bucket, type, key and values, elements or value.\n"
-     "JSON: bucket, type, key, and value (by, at, wall_ms, logical, read) "
-     "or\nelement.\n"},
+     "store: bucket, type, key and values, elements or value. JSON:\n"
+     "bucket, type, key, and value (by, at, wall_ms, logical, read) or\n"
+     "element.\n"},
     {"digest", "|w", "", USE_READ, verb_digest, "[BUCKET]",
      "print the digests of buckets",
-     "Bucket and digest, one line each. Equal digests on two nodes mean "
-     "equal\n"
-     "content. An absent or empty bucket has zeros.\n"
-     "JSON: bucket, digest, settled (no large catch-up is under way).\n"},
+     "Bucket and digest, one line each. Equal digests on two nodes mean\n"
+     "equal content. An absent or empty bucket has zeros. JSON: bucket,\n"
+     "digest, settled (no large catch-up is under way).\n"},
     HEADING("The store"),
     {"init", "", "FREm", USE_NEW, verb_init,
      "[--full|--relaxed|--ephemeral] [--max-bytes N]", "create a store",
      "The durability cannot be changed later:\n"
      "  --full       what is committed survives a crash of the machine\n"
      "               (default)\n"
-     "  --relaxed    a crash of the machine may lose the last commits, "
-     "never\n"
+     "  --relaxed    a crash of the machine may lose the last commits, never\n"
      "               the store\n"
      "  --ephemeral  nothing is flushed; after a reboot the store is empty\n"
-     "--max-bytes limits the file and reserves address space, not disk "
-     "(K, M,\nG, T; default 64G).\n"},
+     "--max-bytes limits the file and reserves address space, not disk (K,\n"
+     "M, G, T; default 64G).\n"},
     {"status", "", "", USE_READ, verb_status, "", "a short status",
      "The store, what it holds, its relay, how many peers are in sync. The\n"
      "same as no verb at all.\n"},
     {"stat", "", "L", USE_READ, verb_stat, "[--limits]",
      "figures of the store, or the limits",
-     "--limits prints the limits that the library was built with, and needs "
-     "no\n"
-     "store. A reader that stands on an old snapshot keeps space from being\n"
-     "used again: it is named with its pid.\n"},
+     "--limits prints the limits that the library was built with, and\n"
+     "needs no store. A reader that stands on an old snapshot keeps space\n"
+     "from being used again: it is named with its pid.\n"},
     {"verify", "", "", USE_READ, verb_verify, "", "check every record",
-     "Recomputes checksums, digests, sizes, totals and clocks. One line per\n"
-     "finding and exit 65, or \"sound\". A damaged store is best replaced: "
-     "move\n"
-     "it away, 'restore' a backup or 'init' a new one, and let it catch up.\n"},
+     "Recomputes checksums, digests, sizes, totals and clocks. One line\n"
+     "per finding and exit 65, or \"sound\". A damaged store is best\n"
+     "replaced: move it away, 'restore' a backup or 'init' a new one, and\n"
+     "let it catch up.\n"},
     {"backup", "w", "", USE_READ, verb_backup, "NEW_FOLDER",
      "copy the store while it is in use",
      "The copy is a consistent snapshot without free space. It has no\n"
-     "identity: restored, it is a replica of its own, which never repeats "
-     "the\n"
-     "numbers of this one.\n"},
+     "identity: restored, it is a replica of its own, which never repeats\n"
+     "the numbers of this one.\n"},
     {"restore", "w", "", USE_NEW, verb_restore, "BACKUP",
      "make a store of a backup",
-     "Copies the folder BACKUP, made by 'backup', to the folder of -s, "
-     "which\n"
-     "must not exist, and verifies it. The new store catches up with its "
-     "peers\nwhen its relay starts.\n"},
+     "Copies the folder BACKUP, made by 'backup', to the folder of -s,\n"
+     "which must not exist, and verifies it. The new store catches up with\n"
+     "its peers when its relay starts.\n"},
     HEADING("Deltas by hand"),
     {"summary", "", "o", USE_READ, verb_summary, "[--out FILE]",
      "write what this store knows",
@@ -147,46 +136,38 @@ const struct verb verbs[] = {
     {"export", "", "Umo", USE_READ, verb_export,
      "[--summary FILE | --since FILE] [--max-bytes N] [--out FILE]",
      "write what another store lacks",
-     "FILE is a summary: of the store that shall import, or an older one of\n"
-     "this store (\"-\" reads standard input). Without it everything is "
-     "written.\n"
-     "At most about --max-bytes (default 32M) at once: if more remains it "
-     "says\n"
-     "so and exits 1. Lost, repeated and reordered exports do no harm.\n"
+     "FILE is a summary: of the store that shall import, or an older one\n"
+     "of this store (\"-\" reads standard input). Without it everything is\n"
+     "written. At most about --max-bytes (default 32M) at once: if more\n"
+     "remains it says so and exits 1. Lost, repeated and reordered exports\n"
+     "do no harm.\n"
      "\n"
      "  edgecrdt -s B summary | edgecrdt -s A export --summary - |\n"
      "      edgecrdt -s B import\n"},
     {"import", "|w", "", USE_WRITE, verb_import, "[FILE]", "apply an export",
-     "From FILE or standard input, in one transaction. Exits 1 if parts "
-     "were\n"
-     "left out: \"ahead\" builds on something missing here (make a new "
-     "summary\n"
-     "and export again), \"refused\" does not fit this store.\n"},
+     "From FILE or standard input, in one transaction. Exits 1 if parts\n"
+     "were left out: \"ahead\" builds on something missing here (make a new\n"
+     "summary and export again), \"refused\" does not fit this store.\n"},
     HEADING("The network"),
     {"peers", "", "", USE_READ, verb_peers, "", "who is in sync",
      "What the relay (edgecrdtd) of this store last wrote down: name, key,\n"
-     "role, who dials, state, events missing here and there, when last seen, "
-     "and\n"
-     "why not. Exits 0 if the relay runs and all peers are in sync, else "
-     "1.\n"},
+     "role, who dials, state, events missing here and there, when last\n"
+     "seen, and why not. Exits 0 if the relay runs and all peers are in\n"
+     "sync, else 1.\n"},
     {"sync", "w+", "kTen", USE_WRITE, verb_sync,
      "[--key FILE] [--timeout S] [--realm R] [--name N] "
      "ed25519:KEY@HOST[:PORT]...",
      "one round of replication, without a relay",
-     "Connects to the peers, pushes and pulls, and ends when all are in "
-     "sync\n"
-     "(exit 0) or after --timeout seconds (default 30; exit 1). --key is "
-     "this\n"
-     "node's key file (else $EDGECRDT_KEY). What counts as sent is durable "
-     "at\nthe peer.\n"},
+     "Connects to the peers, pushes and pulls, and ends when all are in\n"
+     "sync (exit 0) or after --timeout seconds (default 30; exit 1). --key\n"
+     "is this node's key file (else $EDGECRDT_KEY). What counts as sent is\n"
+     "durable at the peer.\n"},
     {"key", "w|w", "o", USE_NONE, verb_key, "gen [--out FILE] | pub [FILE]",
      "make a node key, or print its public half",
-     "gen writes a new secret to --out FILE (mode 0600, must not exist; "
-     "prints\n"
-     "the public key) or to a pipe or file, never to a terminal. pub reads "
-     "a\n"
-     "secret from FILE or standard input and prints the public key, which "
-     "peers\nput into their configuration.\n"
+     "gen writes a new secret to --out FILE (mode 0600, must not exist;\n"
+     "prints the public key) or to a pipe or file, never to a terminal.\n"
+     "pub reads a secret from FILE or standard input and prints the public\n"
+     "key, which peers put into their configuration.\n"
      "\n"
      "  edgecrdt key gen > node.key\n"
      "  edgecrdt key pub < node.key\n"},

@@ -71,7 +71,7 @@ static void relay_sentence(const struct known *p, char *out, size_t size) {
     else if (relay_runs(p))
         snprintf(out, size, "%s, pid %" PRIu64, r->status, r->pid);
     else if (!r->running)
-        snprintf(out, size, "stopped at %s (%s)", at, r->status);
+        snprintf(out, size, "stopped at %s", at);
     else
         snprintf(out, size, "not running: last heard of at %s, pid %" PRIu64,
                  at, r->pid);

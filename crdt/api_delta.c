@@ -242,7 +242,7 @@ int ecrdt_import(ecrdt_store *s, ecrdt_slice delta, ecrdt_import_report *r) {
     int rc = store_check(s, "ecrdt_import()");
     if (rc < 0)
         return rc;
-    size_t end;
+    size_t end = 0;
     struct chunk_report report = {0};
     rc = check_export(delta, &end);
     ecrdt_txn *t = rc < 0 ? NULL : ecrdt_write(s);

@@ -18,7 +18,8 @@ struct ecrdt_iter {
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
     bool absent;          /* no such bucket or key: nothing to give */
     struct item_key first;/* all rows begin with these bytes */
-    struct item_key at;   /* the next row is the least id >= this */
+    struct item_key at;   /* go on from this id in the items, */
+    struct item_key at_head; /* and from this one in the key heads */
     struct buf prefix;    /* the caller's, to filter long ones */
     struct buf key, val;  /* memory of the row handed out */
     struct item sibs;     /* ITER_SIBLINGS: borrowing from rec */
@@ -80,16 +81,17 @@ static slice id_of(slice key) {
 }
 
 /* Go on behind all ids of this K with a tag up to tag. */
-static void skip_tag(ecrdt_iter *it, slice key, uint16_t k_len, uint8_t tag) {
-    memcpy(it->at.b, key.data, BUCKET_PREFIX + k_len);
-    it->at.b[BUCKET_PREFIX + k_len] = (uint8_t)(tag + 1);
-    it->at.len = (uint16_t)(BUCKET_PREFIX + k_len + 1);
+static void skip_tag(struct item_key *at, slice key, uint16_t k_len,
+                     uint8_t tag) {
+    memcpy(at->b, key.data, BUCKET_PREFIX + k_len);
+    at->b[BUCKET_PREFIX + k_len] = (uint8_t)(tag + 1);
+    at->len = (uint16_t)(BUCKET_PREFIX + k_len + 1);
 }
 
-static void skip_id(ecrdt_iter *it, slice key) {
-    memcpy(it->at.b, key.data, key.len);
-    it->at.len = (uint16_t)(key.len + 1);
-    it->at.b[key.len] = 0;
+static void skip_id(struct item_key *at, slice key) {
+    memcpy(at->b, key.data, key.len);
+    at->len = (uint16_t)(key.len + 1);
+    at->b[key.len] = 0;
 }
 
 static int64_t clamp(wide v) {
@@ -131,40 +133,78 @@ static int register_row(ecrdt_iter *it, ecrdt_txn *t,
 }
 
 static int head_row(ecrdt_iter *it, ecrdt_txn *t, const struct item_parts *p,
-                    slice rec, ecrdt_type type, ecrdt_entry *e) {
+                    slice rec, ecrdt_entry *e) {
+    ecrdt_type type = p->tag == TAG_SET_HEAD ? ECRDT_SET : ECRDT_COUNTER;
     struct keyhead_view v;
     if (!keyhead_decode(rec, &v))
         return txn_corrupt(t, "a key head");
-    if (!give_key(it, whole_key(p, v.full_key), e))
+    if (!(it->types & type) || !give_key(it, whole_key(p, v.full_key), e))
         return 0;
     e->type = type;
     e->num = type == ECRDT_SET ? (int64_t)v.live : clamp(v.total);
     return 1;
 }
 
-/* A row of ecrdt_keys() at key: 1, 0 if it gives none. */
-static int key_row(ecrdt_iter *it, ecrdt_txn *t, slice key, slice rec,
-                   ecrdt_entry *e) {
-    struct item_parts p;
-    if (!item_id_parse(id_of(key), &p))
-        return txn_corrupt(t, "an item id");
-    if (p.tag == TAG_REGISTER) {
-        skip_id(it, key);
-        return it->types & ECRDT_REG ? register_row(it, t, &p, rec, e) : 0;
+/* The first row of c at or behind *at, if it is one of the iterator's: 1, 0. */
+static int seek_row(const ecrdt_iter *it, struct db_cursor *c,
+                    const struct item_key *at, slice *key, slice *rec) {
+    *key = item_key_db(at);
+    int rc = db_cursor_seek(c, key, rec);
+    if (rc == 1 && (key->len <= BUCKET_PREFIX ||
+                    !slice_starts(*key, item_key_db(&it->first))))
+        rc = 0;
+    return rc;
+}
+
+/* The next register among the items; elements and entries are jumped over. */
+static int seek_register(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *c,
+                         struct item_parts *p, slice *key, slice *rec) {
+    int rc;
+    while ((rc = seek_row(it, c, &it->at, key, rec)) == 1) {
+        if (!item_id_parse(id_of(*key), p))
+            return txn_corrupt(t, "an item id");
+        if (p->tag == TAG_REGISTER)
+            return 1;
+        skip_tag(&it->at, *key, p->k_len, p->tag);
     }
-    bool set = p.tag == TAG_SET_HEAD || p.tag == TAG_ELEMENT;
-    skip_tag(it, key, p.k_len, set ? TAG_ELEMENT : TAG_ENTRY);
-    if (p.tag != TAG_SET_HEAD && p.tag != TAG_COUNTER_HEAD)
-        return 0; /* items without a head: none of them is live */
-    ecrdt_type type = set ? ECRDT_SET : ECRDT_COUNTER;
-    return it->types & type ? head_row(it, t, &p, rec, type, e) : 0;
+    return rc;
+}
+
+/* Rows of ecrdt_keys(): registers from the items, sets and counters from the
+ * key heads, merged by id. */
+static int key_rows(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *items,
+                    struct db_cursor *heads, ecrdt_entry *e) {
+    for (int rc = 0; rc == 0;) {
+        struct item_parts reg, head;
+        slice rkey, rrec, hkey, hrec;
+        int r = !(it->types & ECRDT_REG)
+                    ? 0
+                    : seek_register(it, t, items, &reg, &rkey, &rrec);
+        int h = it->types == ECRDT_REG
+                    ? 0
+                    : seek_row(it, heads, &it->at_head, &hkey, &hrec);
+        if (r < 0 || h < 0 || (!r && !h))
+            return r < 0 ? r : h;
+        if (r && (!h || slice_cmp(rkey, hkey) < 0)) {
+            skip_id(&it->at, rkey);
+            rc = register_row(it, t, &reg, rrec, e);
+        } else {
+            if (!item_id_parse(id_of(hkey), &head))
+                return txn_corrupt(t, "a key head");
+            skip_id(&it->at_head, hkey);
+            rc = head_row(it, t, &head, hrec, e);
+        }
+        if (rc)
+            return rc;
+    }
+    return 0;
 }
 
 static int elem_row(ecrdt_iter *it, ecrdt_txn *t, slice key, slice rec,
                     ecrdt_entry *e) {
     struct item_parts p;
     struct payload pl = {0};
-    skip_id(it, key);
+    skip_id(&it->at, key);
     if (!item_id_parse(id_of(key), &p))
         return txn_corrupt(t, "an item id");
     if (item_decode(&t->before, rec) < 0)
@@ -186,25 +226,30 @@ static int elem_row(ecrdt_iter *it, ecrdt_txn *t, slice key, slice rec,
     return 1;
 }
 
+static int elem_rows(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *items,
+                     ecrdt_entry *e) {
+    slice key, rec;
+    int rc;
+    while ((rc = seek_row(it, items, &it->at, &key, &rec)) == 1) {
+        rc = elem_row(it, t, key, rec, e);
+        if (rc)
+            return rc;
+    }
+    return rc;
+}
+
 static int next_row(ecrdt_iter *it, ecrdt_txn *t, ecrdt_entry *e) {
-    struct db_cursor *c;
-    int rc = db_cursor_open(t->db, DB_ITEMS, &c);
+    struct db_cursor *items, *heads = NULL;
+    int rc = db_cursor_open(t->db, DB_ITEMS, &items);
     if (rc < 0)
         return rc;
-    for (rc = 0; rc == 0;) {
-        slice key = item_key_db(&it->at), rec;
-        rc = db_cursor_seek(c, &key, &rec);
-        if (rc <= 0)
-            break;
-        if (!slice_starts(key, item_key_db(&it->first)) ||
-            key.len <= BUCKET_PREFIX) {
-            rc = 0;
-            break;
-        }
-        rc = it->kind == ITER_KEYS ? key_row(it, t, key, rec, e)
-                                   : elem_row(it, t, key, rec, e);
-    }
-    db_cursor_close(c);
+    if (it->kind == ITER_KEYS)
+        rc = db_cursor_open(t->db, DB_KEYS, &heads);
+    if (rc == ECRDT_OK)
+        rc = heads ? key_rows(it, t, items, heads, e)
+                   : elem_rows(it, t, items, e);
+    db_cursor_close(heads);
+    db_cursor_close(items);
     return rc;
 }
 
@@ -262,7 +307,7 @@ static int iter_bucket(ecrdt_iter *it, ecrdt_txn *t, const char *bucket,
 /* Frame of the opening calls: frees the iterator when fn fails. */
 static ecrdt_iter *iter_open(ecrdt_iter *it, struct step *st, int rc) {
     if (it && rc >= 0)
-        it->at = it->first;
+        it->at = it->at_head = it->first;
     rc = step_end(st, it ? rc : ECRDT_ENOMEM);
     if (it && rc < 0) {
         ecrdt_iter_close(it);
@@ -290,7 +335,7 @@ ecrdt_iter *ecrdt_keys(ecrdt_txn *t, const char *bucket, ecrdt_slice prefix,
     if (it) {
         it->types = types;
         rc = iter_bucket(it, st.t, bucket, &id);
-        store32(it->first.b, id);
+        item_key_prefix(it->first.b, id);
         it->first.len = (uint16_t)(
             BUCKET_PREFIX + key_prefix(it->first.b + BUCKET_PREFIX, prefix));
     }
@@ -378,13 +423,13 @@ int ecrdt_seek(ecrdt_iter *it, ecrdt_slice at) {
                                                     ? at.len
                                                     : ELEM_RAW_MAX));
     } else if (at.len > 0 && at.len <= KEY_RAW_MAX) {
-        item_key_make(&to, load32(it->first.b), at, 0);
+        item_key_make(&to, load16(it->first.b), at, 0);
         to.len--; /* K alone: before all its tags */
     } else if (at.len) {
         to.len = (uint16_t)(BUCKET_PREFIX + key_prefix(to.b + BUCKET_PREFIX,
                                                        at));
     }
     bool below = slice_cmp(item_key_db(&to), item_key_db(&it->first)) < 0;
-    it->at = below ? it->first : to;
+    it->at = it->at_head = below ? it->first : to;
     return ECRDT_OK;
 }

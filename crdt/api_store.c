@@ -158,8 +158,7 @@ int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
 
 /* Takes the identity out of a copy: at its next open it gets its own. */
 static int strip_identity(const char *path) {
-    struct db_conf conf = {.max_bytes = 64ull << 30,
-                           .max_readers = 16,
+    struct db_conf conf = {.max_readers = 16,
                            .file_mode = 0660,
                            .resize_wait_ms = 1000};
     struct db *db;

@@ -4,7 +4,7 @@
 #include "lib/alloc.h"
 #include "lib/err.h"
 
-enum { HEAD_VERSION = 1, HEAD_FIXED = 1 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 4 };
+enum { HEAD_KEY = 5, HEAD_VERSION = 1, HEAD_FIXED = 1 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 4 };
 
 /* META: 'b' + name -> number u32, salt. */
 static slice name_key(uint8_t b[1 + ECRDT_MAX_BUCKET_NAME], const char *name) {
@@ -95,9 +95,10 @@ int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),
     return rc;
 }
 
-static slice head_key(uint8_t b[4], const struct bucket *bk) {
-    store32(b, bk->id);
-    return slice_of(b, 4);
+static slice head_key(uint8_t b[HEAD_KEY], const struct bucket *bk) {
+    b[0] = DB_HEAD_PREFIX;
+    store32(b + 1, bk->id);
+    return slice_of(b, HEAD_KEY);
 }
 
 static int head_decode(struct bucket_head *h, slice v) {
@@ -127,7 +128,7 @@ static int head_decode(struct bucket_head *h, slice v) {
 }
 
 int head_load(ecrdt_txn *t, struct bucket *bk) {
-    uint8_t key[4];
+    uint8_t key[HEAD_KEY];
     slice v;
     int rc = db_get(t->db, DB_HEADS, head_key(key, bk), &v);
     if (rc < 0)
@@ -179,12 +180,24 @@ int head_save(ecrdt_txn *t, struct bucket *bk) {
     buf_put(&t->rec, h->log_open.data, h->log_open.len);
     if (t->rec.err)
         return db_stick(t->db, t->rec.err);
-    uint8_t key[4];
+    uint8_t key[HEAD_KEY];
     int rc = db_put(t->db, DB_HEADS, head_key(key, bk), &t->rec);
     bk->head_dirty = false;
     bk->seq_before = h->seq;
     buf_clear(&bk->e16s);
     return rc;
+}
+
+void bucket_reset(struct bucket *bk) {
+    bk->have_head = bk->head_dirty = false;
+    if (bk->have_ranges || bk->rs.n)
+        ranges_free(&bk->rs);
+    if (bk->was.n)
+        ranges_free(&bk->was);
+    bk->have_ranges = bk->ranges_dirty = false;
+    bk->hlc_now = 0;
+    buf_clear(&bk->e16s);
+    buf_trim(&bk->e16s);
 }
 
 void bucket_free(struct bucket *bk) {

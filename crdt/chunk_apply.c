@@ -151,7 +151,7 @@ static int join_unlisted(struct apply *a, const struct chunk_part *p,
         slice key = item_key_db(&at), rec;
         int rc = db_cursor_seek(a->t->items, &key, &rec);
         if (rc <= 0 || key.len <= BUCKET_PREFIX ||
-            load32(key.data) != a->bk->id)
+            item_key_bucket(key) != a->bk->id)
             return rc < 0 ? rc : ECRDT_OK;
         slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
                             key.len - BUCKET_PREFIX);

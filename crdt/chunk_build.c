@@ -176,11 +176,6 @@ static int any_unknown(struct build *b, slice rec) {
     return rc < 0 ? txn_corrupt(b->t, "an item") : 0;
 }
 
-static bool is_head(slice id) {
-    uint8_t tag = item_id_tag(id);
-    return tag == TAG_SET_HEAD || tag == TAG_COUNTER_HEAD;
-}
-
 static slice id_of(slice key) {
     return slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
                     key.len - BUCKET_PREFIX);
@@ -197,11 +192,9 @@ static int fill_by_scan(struct build *b, struct chunk_part *part,
     slice key = item_key_db(&from), rec;
     int rc;
     for (rc = db_cursor_seek(b->items, &key, &rec);
-         rc == 1 && key.len > BUCKET_PREFIX && load32(key.data) == b->bk->id &&
+         rc == 1 && key.len > BUCKET_PREFIX && item_key_bucket(key) == b->bk->id &&
          before_end(s, id_of(key));
          rc = db_cursor_next(b->items, &key, &rec)) {
-        if (is_head(id_of(key)))
-            continue;
         int want = part->complete ? 1 : any_unknown(b, rec);
         if (want < 0)
             return want;

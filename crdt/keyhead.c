@@ -3,13 +3,16 @@
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/crc32c.h"
+#include <stdlib.h>
 
 enum { FIRST_SLOTS = 16, RECORD_FIXED = 8 + 16 };
 
-/* Open addressing over pointers; slots is a power of two, half full. */
+/* Open addressing over pointers; slots is a power of two, half full. The
+ * list holds the same heads, in the order of their keys when sorted is n:
+ * writing them in that order touches each page once. */
 struct keyheads {
-    struct keyhead **slot;
-    size_t slots, n;
+    struct keyhead **slot, **list;
+    size_t slots, n, list_cap, sorted;
 };
 
 __extension__ typedef unsigned __int128 uwide;
@@ -55,7 +58,7 @@ static int grow(struct keyheads *all) {
 static int load(ecrdt_txn *t, slice key, struct keyhead_view *out) {
     slice rec;
     *out = (struct keyhead_view){0};
-    int rc = db_get(t->db, DB_ITEMS, key, &rec);
+    int rc = db_get(t->db, DB_KEYS, key, &rec);
     if (rc == 1 && !keyhead_decode(rec, out))
         return txn_corrupt(t, "a key head");
     return rc;
@@ -95,17 +98,21 @@ static int table_room(ecrdt_txn *t) {
     struct keyheads *all = t->keyheads;
     if (!all)
         return ECRDT_ENOMEM;
-    return 2 * (all->n + 1) > all->slots ? grow(all) : ECRDT_OK;
+    int rc = alloc_grow(&all->list, &all->list_cap, all->n + 1,
+                        sizeof *all->list);
+    if (rc == ECRDT_OK && 2 * (all->n + 1) > all->slots)
+        rc = grow(all);
+    return rc;
 }
 
 /* Only an insertion may grow the table: a lookup happens while it is walked. */
 static struct keyhead *insert(ecrdt_txn *t, struct bucket *bk, slice key) {
-    struct keyhead *h =
-        table_room(t) < 0 ? NULL : make(t, bk, key);
+    struct keyhead *h = table_room(t) < 0 ? NULL : make(t, bk, key);
     if (!h)
         return NULL;
-    *place(t->keyheads, key) = h;
-    t->keyheads->n++;
+    struct keyheads *all = t->keyheads;
+    *place(all, key) = h;
+    all->list[all->n++] = h;
     return h;
 }
 
@@ -124,26 +131,44 @@ struct keyhead *keyhead_edit(ecrdt_txn *t, struct bucket *bk,
     return h;
 }
 
+static int by_key(const void *a, const void *b) {
+    const struct keyhead *x = *(struct keyhead *const *)a;
+    const struct keyhead *y = *(struct keyhead *const *)b;
+    return slice_cmp(slice_of(x->key, x->key_len),
+                     slice_of(y->key, y->key_len));
+}
+
+static void sort_list(struct keyheads *all) {
+    if (all->sorted == all->n)
+        return;
+    qsort(all->list, all->n, sizeof *all->list, by_key);
+    all->sorted = all->n;
+}
+
 int keyhead_each_waiting(ecrdt_txn *t,
                          int (*fn)(ecrdt_txn *t, struct keyhead *h)) {
     struct keyheads *all = t->keyheads;
-    for (size_t i = 0; all && i < all->slots; i++) {
-        struct keyhead *h = all->slot[i];
-        int rc = h && h->count_dirty ? fn(t, h) : ECRDT_OK;
+    if (!all)
+        return ECRDT_OK;
+    sort_list(all);
+    for (size_t i = 0, n = all->n; i < n; i++) {
+        struct keyhead *h = all->list[i];
+        int rc = h->count_dirty ? fn(t, h) : ECRDT_OK;
         if (rc < 0)
             return rc;
-        INVARIANT(all == t->keyheads);
+        INVARIANT(all->n == n); /* fn finds its head, and makes none */
     }
     return ECRDT_OK;
 }
 
-static int save(ecrdt_txn *t, struct keyhead *h) {
-    slice key = slice_of(h->key, h->key_len);
+static int save(ecrdt_txn *t, struct db_cursor *c, struct keyhead *h) {
+    slice key = slice_of(h->key, h->key_len), old;
     h->dirty = false;
-    if (!h->live) {
-        int rc = db_del(t->db, DB_ITEMS, key);
-        return rc < 0 ? rc : ECRDT_OK;
-    }
+    int found = db_cursor_find(c, key, &old);
+    if (found < 0)
+        return found;
+    if (!h->live)
+        return found ? db_cursor_del(c) : ECRDT_OK;
     uint8_t fixed[RECORD_FIXED];
     store64(fixed, h->live);
     store64(fixed + 8, high(h->total));
@@ -151,18 +176,23 @@ static int save(ecrdt_txn *t, struct keyhead *h) {
     buf_clear(&t->rec);
     buf_put(&t->rec, fixed, sizeof fixed);
     buf_put(&t->rec, h->full_key.data, h->full_key.len);
-    return db_put(t->db, DB_ITEMS, key, &t->rec);
+    return db_cursor_put(c, key, &t->rec, found);
 }
 
 int keyhead_save(ecrdt_txn *t) {
     struct keyheads *all = t->keyheads;
-    for (size_t i = 0; all && i < all->slots; i++) {
-        struct keyhead *h = all->slot[i];
-        int rc = h && h->dirty ? save(t, h) : ECRDT_OK;
-        if (rc < 0)
-            return rc;
-    }
-    return ECRDT_OK;
+    struct db_cursor *c;
+    if (!all)
+        return ECRDT_OK;
+    int rc = db_cursor_open(t->db, DB_KEYS, &c);
+    if (rc < 0)
+        return rc;
+    sort_list(all);
+    for (size_t i = 0; i < all->n && rc >= 0; i++)
+        if (all->list[i]->dirty)
+            rc = save(t, c, all->list[i]);
+    db_cursor_close(c);
+    return rc < 0 ? rc : ECRDT_OK;
 }
 
 void keyhead_free(struct keyheads *all) {
@@ -174,5 +204,6 @@ void keyhead_free(struct keyheads *all) {
             alloc_free(all->slot[i]);
         }
     alloc_free(all->slot);
+    alloc_free(all->list);
     alloc_free(all);
 }

@@ -36,7 +36,7 @@ static uint8_t *put_hashed(uint8_t *p, slice key) {
 void item_key_make(struct item_key *k, uint32_t bucket, slice key,
                    uint8_t tag) {
     INVARIANT(key.len >= 1 && key.len <= ECRDT_MAX_KEY);
-    store32(k->b, bucket);
+    store16(k->b, (uint16_t)bucket);
     uint8_t *p = k->b + BUCKET_PREFIX;
     p = key.len <= KEY_RAW_MAX ? put_raw(p, key.data, key.len)
                                : put_hashed(p, key);
@@ -89,7 +89,7 @@ void item_key_head(struct item_key *head, const struct item_key *k,
 void item_key_set(struct item_key *k, uint32_t bucket, slice id,
                   uint16_t k_len) {
     INVARIANT(id.len <= ITEM_ID_MAX);
-    store32(k->b, bucket);
+    store16(k->b, (uint16_t)bucket);
     memcpy(k->b + BUCKET_PREFIX, id.data, id.len);
     k->len = (uint16_t)(BUCKET_PREFIX + id.len);
     k->k_len = k_len;
@@ -135,14 +135,6 @@ static bool sub_fits(struct item_parts *p) {
     default:
         return false;
     }
-}
-
-uint8_t item_id_tag(slice id) {
-    const uint8_t *b = id.data;
-    size_t at = GROUP;
-    while (at < id.len && b[at] == MORE)
-        at += GROUP + 1;
-    return at + 1 < id.len ? b[at + 1] : 0;
 }
 
 bool item_id_parse(slice id, struct item_parts *out) {

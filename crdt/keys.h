@@ -15,7 +15,7 @@ enum {
     KEY_K_MAX = 288,    /* bytes of K */
     ELEM_RAW_MAX = 160, /* longer elements are hashed */
     ELEM_HASHED = 192,  /* bytes of a hashed element's sub */
-    BUCKET_PREFIX = 4   /* of the LMDB key, before the id */
+    BUCKET_PREFIX = 2   /* of the LMDB key, before the id */
 };
 
 /* Tags of ids. A key head is local: its id never leaves the store. */
@@ -83,8 +83,15 @@ struct item_parts {
     slice sub; /* borrowed from the id */
 };
 
-/* The tag of a stored id, without checking the rest; 0 if there is none. */
-uint8_t item_id_tag(slice id);
+/* The bucket's number in the LMDB key of an item. */
+static inline uint32_t item_key_bucket(slice db_key) {
+    return load16(db_key.data);
+}
+
+/* Begins the LMDB key of an item. */
+static inline void item_key_prefix(uint8_t b[BUCKET_PREFIX], uint32_t bucket) {
+    store16(b, (uint16_t)bucket);
+}
 
 /* Strict; false if the id is not one that item_key_make() could have made. */
 bool item_id_parse(slice id, struct item_parts *out);

@@ -76,6 +76,7 @@ static int add_origin(ecrdt_txn *t, const uint8_t id[ORIGIN_SIZE],
                       uint32_t *no) {
     uint8_t nk[5], ik[17], b[4];
     uint32_t count = 0;
+    t->made_names = true;
     int rc = meta_get_u32(t, "m.origins", &count);
     if (rc < 0)
         return rc;

@@ -37,8 +37,12 @@ uint64_t replica_snapshot_id(ecrdt_txn *t);
 /* Writers that wait for the lock now, in all processes. */
 uint32_t replica_waiters(ecrdt_store *s);
 
-/* A file that is written after each commit of any process (watch it with
- * inotify); borrowed from the store. */
+/* From now on (until off) commits of any process write to the wake file. A
+ * watcher that is killed costs the others one small write a commit. */
+void replica_watch(ecrdt_store *s, bool on);
+
+/* A file that is written after each commit of any process while someone
+ * watches (use inotify); borrowed from the store. */
 const char *replica_wake_path(const ecrdt_store *s);
 
 /* The store's folder; borrowed from the store. */

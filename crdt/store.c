@@ -51,7 +51,6 @@ static int read_options(const ecrdt_options *given, ecrdt_options *o) {
                        "than one durability level",
                        o->flags);
     o->max_readers = o->max_readers ? o->max_readers : DEFAULT_READERS;
-    o->max_bytes = o->max_bytes ? o->max_bytes : default_bytes;
     o->lock_timeout_ms =
         o->lock_timeout_ms ? o->lock_timeout_ms : DEFAULT_LOCK_MS;
     o->mode = o->mode ? o->mode : DEFAULT_MODE;
@@ -205,13 +204,17 @@ static int apply_level(ecrdt_store *s) {
 
 /* ---- the folder ----------------------------------------------------------- */
 
-static int open_folder(const char *path, const ecrdt_options *o) {
+/* Also: a new store gets the default limit, an old one keeps its own. */
+static int open_folder(const char *path, ecrdt_options *o) {
     struct stat st;
     bool made;
     int rc;
     char data[4096];
     snprintf(data, sizeof data, "%s/data.mdb", path);
-    if ((o->flags & (ECRDT_NOCREATE | ECRDT_RDONLY)) && stat(data, &st))
+    bool exists = !stat(data, &st) && st.st_size > 0;
+    if (!exists && !o->max_bytes)
+        o->max_bytes = default_bytes;
+    if ((o->flags & (ECRDT_NOCREATE | ECRDT_RDONLY)) && !exists)
         return err_set(ECRDT_ENOENT,
                        "there is no store in %s: create it with ecrdt_open() "
                        "or 'edgecrdt -s %s init'",
@@ -280,6 +283,7 @@ static ecrdt_store *open_new(const char *path, const ecrdt_options *o,
         rc = apply_level(s);
     if (rc == ECRDT_OK)
         return s;
+    txn_delete(atomic_exchange(&s->spare, NULL));
     db_close(s->db);
     free_store(s);
     return NULL;
@@ -288,8 +292,7 @@ static ecrdt_store *open_new(const char *path, const ecrdt_options *o,
 /* A store that is open already: shared if the options agree. */
 static ecrdt_store *share(ecrdt_store *s, const ecrdt_options *o) {
     bool agree = (s->flags & ECRDT_RDONLY) == (o->flags & ECRDT_RDONLY) &&
-                 (o->max_bytes == default_bytes ||
-                  s->max_bytes == o->max_bytes);
+                 (!o->max_bytes || s->max_bytes == o->max_bytes);
     if (!agree) {
         err_set(ECRDT_EINVAL,
                 "store %s is open in this process with other options "
@@ -312,7 +315,7 @@ static ecrdt_store *find_open(const struct stat *st) {
     return NULL;
 }
 
-static ecrdt_store *open_locked(const char *path, const ecrdt_options *o) {
+static ecrdt_store *open_locked(const char *path, ecrdt_options *o) {
     struct stat st;
     if (open_folder(path, o) < 0)
         return NULL;
@@ -365,6 +368,7 @@ static int close_locked(ecrdt_store *s) {
     if (--s->refs)
         return ECRDT_OK;
     unlink_store(s);
+    txn_delete(atomic_exchange(&s->spare, NULL));
     if (forked)
         db_forget(s->db);
     else
@@ -394,6 +398,11 @@ uint64_t replica_txn_id(ecrdt_store *s) {
 
 uint32_t replica_waiters(ecrdt_store *s) {
     return s->lock ? os_lock_waiters(s->lock) : 0;
+}
+
+void replica_watch(ecrdt_store *s, bool on) {
+    if (s->lock)
+        os_lock_watch(s->lock, on);
 }
 
 const char *replica_wake_path(const ecrdt_store *s) {

@@ -21,6 +21,7 @@ struct ecrdt_store {
     uint64_t max_bytes;
     uint32_t flags, durability, lock_timeout_ms, refs, fork_generation;
     atomic_uint txns;          /* transactions that are open */
+    _Atomic(ecrdt_txn *) spare; /* an ended one, for the next to begin */
     atomic_ullong pidns_reads; /* see ecrdt_stats */
 };
 
@@ -60,6 +61,7 @@ struct ecrdt_txn {
     struct db_cursor *items; /* of a write transaction */
     enum txn_mode mode;
     bool has_lock;
+    bool made_names; /* buckets or origins that are lost by an abort */
     bool pending;            /* key heads or counter adds wait in keyheads */
     uint64_t bytes;          /* written by this transaction */
     struct bucket **buckets;
@@ -82,6 +84,9 @@ struct ecrdt_txn {
 int store_check(ecrdt_store *s, const char *call);
 
 /* ---- txn.c ---- */
+
+/* Frees a transaction object that is in no use. */
+void txn_delete(ecrdt_txn *t);
 
 /* Writes pending key heads and counters, so that cursors see them. */
 int txn_flush(ecrdt_txn *t);
@@ -107,6 +112,9 @@ int bucket_create(ecrdt_txn *t, const char *name, struct bucket *bk);
 int head_load(ecrdt_txn *t, struct bucket *bk);
 int head_save(ecrdt_txn *t, struct bucket *bk);
 void bucket_free(struct bucket *bk);
+
+/* Forgets what belongs to one snapshot; number, name and salt stay. */
+void bucket_reset(struct bucket *bk);
 
 /* ---- origin.c ---- */
 

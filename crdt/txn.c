@@ -70,28 +70,60 @@ static int begin(ecrdt_txn *t, uint32_t lock_timeout_ms) {
     return rc;
 }
 
-static void txn_free(ecrdt_txn *t) {
-    iter_close_all(t);
-    db_cursor_close(t->items);
+void txn_delete(ecrdt_txn *t) {
+    if (!t)
+        return;
     for (size_t i = 0; i < t->n_buckets; i++)
         bucket_free(t->buckets[i]);
     alloc_free(t->buckets);
     alloc_free(t->origins);
-    keyhead_free(t->keyheads);
     item_free(&t->before);
     item_free(&t->after);
     buf_free(&t->rec);
     buf_free(&t->payload);
     buf_free(&t->scratch);
     buf_free(&t->copy);
-    if (t->has_lock)
-        os_lock_give(t->s->lock);
-    atomic_fetch_sub(&t->s->txns, 1);
     alloc_free(t);
 }
 
+/* Keeps what the next transaction can use: memory, and the numbers of
+ * buckets and origins, which never change once they are committed. */
+static void txn_reset(ecrdt_txn *t, bool committed) {
+    if (t->made_names && !committed) {
+        for (size_t i = 0; i < t->n_buckets; i++)
+            bucket_free(t->buckets[i]);
+        t->n_buckets = t->n_origins = 0;
+    }
+    for (size_t i = 0; i < t->n_buckets; i++)
+        bucket_reset(t->buckets[i]);
+    t->last = NULL;
+    t->has_lock = t->made_names = t->pending = false;
+    t->bytes = 0;
+    buf_trim(&t->rec);
+    buf_trim(&t->payload);
+    buf_trim(&t->scratch);
+    buf_trim(&t->copy);
+}
+
+/* The end of t as a handle; its object may be kept for the next one. */
+static void txn_end(ecrdt_txn *t, bool committed) {
+    ecrdt_store *s = t->s;
+    iter_close_all(t);
+    keyhead_free(t->keyheads);
+    t->keyheads = NULL;
+    if (t->has_lock)
+        os_lock_give(s->lock);
+    txn_reset(t, committed);
+    ecrdt_txn *none = NULL;
+    if (!atomic_compare_exchange_strong(&s->spare, &none, t))
+        txn_delete(t);
+    atomic_fetch_sub(&s->txns, 1);
+}
+
 static ecrdt_txn *txn_new(ecrdt_store *s, enum txn_mode mode) {
-    ecrdt_txn *t = alloc_zeroed(1, sizeof *t);
+    ecrdt_txn *t = atomic_exchange(&s->spare, NULL);
+    if (!t)
+        t = alloc_zeroed(1, sizeof *t);
     if (!t)
         return NULL;
     t->s = s;
@@ -183,9 +215,9 @@ int ecrdt_commit(ecrdt_txn *t) {
     else
         rc = db_commit(t->db);
     t->db = NULL;
-    int wake_fd = rc < 0 ? -1 : t->s->wake_fd;
-    txn_free(t);
-    os_wake(wake_fd);
+    if (rc == ECRDT_OK && os_lock_watched(t->s->lock))
+        os_wake(t->s->wake_fd);
+    txn_end(t, rc == ECRDT_OK);
     return rc;
 }
 
@@ -200,12 +232,14 @@ void ecrdt_abort(ecrdt_txn *t) {
     if (t->reader) {
         txn_unpark(t->reader);
         ecrdt_abort(t->reader);
+        t->reader = NULL;
     }
     db_cursor_close(t->items);
     t->items = NULL;
     if (t->db)
         db_abort(t->db);
-    txn_free(t);
+    t->db = NULL;
+    txn_end(t, false);
 }
 
 void txn_park(ecrdt_txn *t) {
@@ -214,9 +248,7 @@ void txn_park(ecrdt_txn *t) {
 
 int txn_unpark(ecrdt_txn *t) {
     for (size_t i = 0; i < t->n_buckets; i++) {
-        struct bucket *bk = t->buckets[i]; /* of the old snapshot */
-        bk->have_head = bk->have_ranges = false;
-        ranges_free(&bk->rs);
+        bucket_reset(t->buckets[i]); /* it is of the old snapshot */
     }
     return db_unpark(t->db);
 }
@@ -248,6 +280,7 @@ static int load_bucket(ecrdt_txn *t, const char *name, bool create,
     int rc = bucket_find(t, name, bk);
     if (rc != 0 || !create)
         return rc;
+    t->made_names = true;
     rc = bucket_create(t, name, bk);
     return rc < 0 ? rc : 1;
 }
@@ -290,7 +323,7 @@ uint64_t replica_snapshot_id(ecrdt_txn *t) {
 
 int replica_digest(ecrdt_txn *t, const char *bucket, uint8_t out[16]) {
     memset(out, 0, 16);
-    struct bucket *bk;
+    struct bucket *bk = NULL;
     int rc = txn_bucket(t, bucket, false, &bk);
     if (rc == 1)
         rc = txn_head(t, bk);

@@ -22,11 +22,16 @@ if [ -t 1 ]; then
     green=$'\033[1;32m' red=$'\033[1;31m' bold=$'\033[1m' plain=$'\033[0m'
 fi
 
+# Ends what was started, the relays too, and leaves nothing behind.
 clean_up() {
-    local p
+    local p tries=30
+    for p in "${pids[@]}"; do kill "$p" 2>/dev/null; done
     for p in "${pids[@]}"; do
-        kill -CONT "$p" 2>/dev/null
-        kill "$p" 2>/dev/null
+        while [ $tries -gt 0 ] && kill -0 "$p" 2>/dev/null; do
+            sleep 0.1
+            tries=$((tries - 1))
+        done
+        kill -9 "$p" 2>/dev/null
     done
     wait
     [ -n "$tmp" ] && rm -rf "$tmp"
@@ -123,7 +128,7 @@ make_nodes() {
         "$edgecrdt" -s "$tmp/$n" init $durability >/dev/null || die "init"
     done
     {
-        printf 'store = "%s/core"\nkey = "%s/core.key"\n' "$tmp" "$tmp"
+        printf 'store = "%s/core"\nkey_file = "%s/core.key"\n' "$tmp" "$tmp"
         printf 'name = "core"\nrole = "core"\n'
         printf 'listen = {"127.0.0.1:%d"}\n' "$port"
         for n in $edges; do
@@ -132,9 +137,9 @@ make_nodes() {
     } >"$tmp/core.conf"
     for n in $edges; do
         {
-            printf 'store = "%s/%s"\nkey = "%s/%s.key"\nname = "%s"\n' \
+            printf 'store = "%s/%s"\nkey_file = "%s/%s.key"\nname = "%s"\n' \
                 "$tmp" "$n" "$tmp" "$n" "$n"
-            printf 'peer "core" { endpoint = "127.0.0.1:%d" key = "%s" }\n' \
+            printf 'peer "core" { address = "127.0.0.1:%d" key = "%s" }\n' \
                 "$port" "${key[core]}"
         } >"$tmp/$n.conf"
     done
@@ -234,7 +239,6 @@ for p in "${feeder_pids[@]}"; do
 done
 echo yes >"$tmp/done"
 wait $watch || die "the nodes did not agree within a minute"
-[ -t 1 ] && sed 's/^/  /' "$tmp/notes"
 
 failed=0
 for n in $nodes; do

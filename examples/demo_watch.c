@@ -114,7 +114,19 @@ static int look(const char *dir, double at, int64_t total) {
     return same;
 }
 
-static void show(double elapsed, int64_t total, int screen) {
+/* What the script has to say, below the table. */
+static void show_notes(const char *dir) {
+    char path[512], line[256];
+    snprintf(path, sizeof path, "%s/notes", dir);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        printf("\033[K\n  %.*s\033[K", (int)strcspn(line, "\n"), line);
+    if (f)
+        fclose(f);
+    printf("\033[K\n\033[J");
+}
+
+static void show(const char *dir, double elapsed, int64_t total, int screen) {
     printf(screen ? "\033[H%6.1f s   %lld requests served at the edges"
                     "\033[K\n\033[K\n"
                   : "%6.1f s   %lld requests served at the edges\n",
@@ -129,7 +141,7 @@ static void show(double elapsed, int64_t total, int screen) {
                nodes[i].digest, screen ? "\033[K" : "");
     }
     if (screen)
-        printf("\033[J");
+        show_notes(dir);
     fflush(stdout);
 }
 
@@ -164,7 +176,7 @@ int main(int argc, char **argv) {
             done_at = at;
         same = *done && equal;
         if (screen || same || at > shown + 2) {
-            show(at - begin, total, screen);
+            show(argv[1], at - begin, total, screen);
             shown = at;
         }
         usleep(same ? 0 : 200000);

@@ -156,8 +156,9 @@ typedef struct ecrdt_options {
     uint32_t flags;           /* of enum ecrdt_flags                       */
     uint32_t max_readers;     /* reader slots of the machine; 0 = 4096     */
     uint64_t max_bytes;       /* size limit of the store and address space
-                                 reserved for it; 0 = 64 GiB (1 GiB on a
-                                 32-bit machine), sparse                   */
+                                 reserved for it; 0 = as it was created, or
+                                 64 GiB (1 GiB on a 32-bit machine) for a
+                                 new one; sparse                           */
     uint32_t lock_timeout_ms; /* wait for the writer lock; 0 = 5000        */
     uint32_t mode;            /* of the folder; 0 = 02770. Files get its
                                  rw bits (0660)                            */

@@ -40,6 +40,11 @@ void buf_clear(struct buf *b) {
     b->err = 0;
 }
 
+void buf_trim(struct buf *b) {
+    if (b->cap > BUF_KEEP)
+        buf_free(b);
+}
+
 void buf_free(struct buf *b) {
     alloc_free(b->data);
     *b = (struct buf){0};

@@ -3,6 +3,8 @@
 #define LIB_BUF_H
 #include "lib/bytes.h"
 
+enum { BUF_KEEP = 65536 };
+
 /* Zero-initialise, use, buf_free(). After the first failure err stays set,
  * later calls do nothing, and the end reports it. */
 struct buf {
@@ -22,6 +24,9 @@ void buf_consume(struct buf *b, size_t n);
 
 /* Empties b and forgets its error; keeps the memory. */
 void buf_clear(struct buf *b);
+
+/* Gives memory back if it grew large; the content is lost then. */
+void buf_trim(struct buf *b);
 
 /* Frees the memory; b is as new. */
 void buf_free(struct buf *b);

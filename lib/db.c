@@ -16,8 +16,13 @@
 
 enum { CHECKSUM = 4, OPEN_TRIES = 50, OPEN_PAUSE_US = 2000 };
 
-static const char *const table_names[DB_TABLES] = {"meta",   "items", "heads",
-                                                   "clocks", "log",   "peers"};
+/* NULL: LMDB's main database. */
+static const char *const table_names[DB_TABLES] = {
+    "meta", "items", "keys", NULL, "clocks", "log", "peers"};
+
+static const char *name_of(enum db_table table) {
+    return table_names[table] ? table_names[table] : "heads";
+}
 
 struct db {
     MDB_env *env;
@@ -202,7 +207,7 @@ static int open_env(struct db *db, const struct db_conf *conf) {
         rc = mdb_env_set_maxdbs(db->env, DB_TABLES);
     if (!rc)
         rc = mdb_env_set_maxreaders(db->env, conf->max_readers);
-    if (!rc)
+    if (!rc && conf->max_bytes)
         rc = mdb_env_set_mapsize(db->env, conf->max_bytes);
     if (!rc)
         rc = mdb_env_open(db->env, db->path, flags, conf->file_mode);
@@ -277,7 +282,12 @@ int db_set_sync(struct db *db, enum db_sync sync) {
 }
 
 int db_flush(struct db *db) {
-    int rc = mdb_env_sync(db->env, 1);
+    mdb_filehandle_t fd;
+    int rc = 0;
+    if (!db->rdonly)
+        rc = mdb_env_sync(db->env, 1);
+    else if (!(rc = mdb_env_get_fd(db->env, &fd)) && fdatasync(fd))
+        rc = errno; /* LMDB refuses to sync a read-only environment */
     return rc ? fail(db, rc, "cannot flush") : ECRDT_OK;
 }
 
@@ -492,7 +502,7 @@ static int checked(struct db_txn *t, enum db_table table, const MDB_val *key,
                                    "damaged (checksum); run 'edgecrdt "
                                    "verify' and restore from a backup or "
                                    "peer",
-                                   t->db->path, table_names[table]));
+                                   t->db->path, name_of(table)));
     *value = slice_of(p, n);
     return 1;
 }
@@ -536,7 +546,28 @@ int db_del(struct db_txn *t, enum db_table table, slice key) {
     return rc == MDB_NOTFOUND ? 0 : txn_fail(t, rc, "cannot delete from");
 }
 
+/* The main database also holds the records of the tables: only ours go. */
+static int clear_heads(struct db_txn *t) {
+    struct db_cursor *c;
+    const uint8_t prefix = DB_HEAD_PREFIX;
+    slice key = slice_of(&prefix, 1), value;
+    int rc = db_cursor_open(t, DB_HEADS, &c);
+    if (rc < 0)
+        return rc;
+    for (rc = db_cursor_seek(c, &key, &value);
+         rc == 1 && *(const uint8_t *)key.data == prefix;
+         rc = db_cursor_next(c, &key, &value)) {
+        rc = db_cursor_del(c);
+        if (rc < 0)
+            break;
+    }
+    db_cursor_close(c);
+    return rc < 0 && rc != ECRDT_ECORRUPT ? rc : ECRDT_OK;
+}
+
 int db_clear(struct db_txn *t, enum db_table table) {
+    if (!table_names[table])
+        return clear_heads(t);
     int rc = mdb_drop(t->txn, t->db->dbi[table], 0);
     return rc ? txn_fail(t, rc, "cannot empty a table of") : ECRDT_OK;
 }

@@ -4,20 +4,24 @@
 #define LIB_DB_H
 #include "lib/buf.h"
 
+/* DB_HEADS lives in LMDB's main database, whose page each commit writes
+ * anyway; its keys must begin with DB_HEAD_PREFIX. */
 enum db_table {
     DB_META,
     DB_ITEMS,
+    DB_KEYS,
     DB_HEADS,
     DB_CLOCKS,
     DB_LOG,
     DB_PEERS,
     DB_TABLES
 };
+enum { DB_HEAD_PREFIX = 'H' };
 
 enum db_sync { DB_SYNC_FULL, DB_SYNC_RELAXED, DB_SYNC_NONE };
 
 struct db_conf {
-    uint64_t max_bytes;
+    uint64_t max_bytes; /* 0 = as the file says */
     uint32_t max_readers;
     uint32_t file_mode;
     uint32_t resize_wait_ms; /* for other transactions of this process */

@@ -19,6 +19,7 @@ enum { LOCK_MAGIC = 0x45434c31, INIT_TRIES = 1000 };
 struct lock_area {
     atomic_uint magic;
     atomic_uint waiters;
+    atomic_uint watchers; /* of the wake file */
     atomic_int owner_pid;
     atomic_ullong since_ms; /* monotonic */
     pthread_mutex_t mutex;
@@ -161,6 +162,14 @@ int os_lock_take(struct os_lock *l, uint32_t timeout_ms, const char *store) {
 void os_lock_give(struct os_lock *l) {
     int rc = pthread_mutex_unlock(&l->area->mutex);
     INVARIANT(rc == 0);
+}
+
+void os_lock_watch(struct os_lock *l, bool on) {
+    atomic_fetch_add(&l->area->watchers, on ? 1u : UINT32_MAX);
+}
+
+bool os_lock_watched(const struct os_lock *l) {
+    return atomic_load_explicit(&l->area->watchers, memory_order_relaxed) > 0;
 }
 
 uint32_t os_lock_waiters(const struct os_lock *l) {

@@ -49,6 +49,10 @@ void os_lock_close(struct os_lock *l);
 int os_lock_take(struct os_lock *l, uint32_t timeout_ms, const char *store);
 void os_lock_give(struct os_lock *l);
 
+/* Counts a watcher of the wake file in or out; is there any? */
+void os_lock_watch(struct os_lock *l, bool on);
+bool os_lock_watched(const struct os_lock *l);
+
 /* Threads of all processes that wait for the lock now. */
 uint32_t os_lock_waiters(const struct os_lock *l);
 

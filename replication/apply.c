@@ -185,8 +185,8 @@ static void pause_stalled(struct batch *b, int rc) {
         a->stalls++;
     a->error = rc;
     snprintf(a->sentence, sizeof a->sentence, "%s", ecrdt_errmsg());
-    log_line(ECRDT_LOG_ERROR, "msg=\"cannot apply: pulling stops\" error=\"%s\"",
-             a->sentence);
+    log_line(ECRDT_LOG_ERROR,
+             "msg=\"cannot apply: pulling stops\" error=\"%s\"", a->sentence);
     if (b->n == 1 && rc != ECRDT_EFULL)
         b->taken[0].s->apply_at_ms = b->now_ms + pause;
     else

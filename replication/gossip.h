@@ -9,7 +9,7 @@ enum {
     GOSSIP_GATHER_MS = 2,      /* a commit waits this long for company ... */
     GOSSIP_GATHER_MAX_MS = 10, /* ... and no longer than this */
     GOSSIP_ROUND_CHUNKS = 16,  /* chunks built from one snapshot */
-    GOSSIP_RETRY_MS = 200 /* after the store could not be read */
+    GOSSIP_RETRY_MS = 200      /* after the store could not be read */
 };
 
 struct gossip {

@@ -64,7 +64,8 @@ static void on_ended(void *ctx, int error, const char *sentence) {
 static const struct loop_conn_events events = {on_opened, on_data, on_drained,
                                                on_ended};
 
-/* ---- beginning ------------------------------------------------------------ */
+/* ---- beginning ------------------------------------------------------------
+ */
 
 static int allow(void *ctx, const uint8_t key[32]) {
     struct link *l = ctx;
@@ -172,7 +173,8 @@ void link_accept(void *node, struct loop_conn *c, const char *address) {
     node_kick(n);
 }
 
-/* ---- ready ---------------------------------------------------------------- */
+/* ---- ready ----------------------------------------------------------------
+ */
 
 /* Of two good links between the same two nodes both sides keep the same one:
  * the newer of two in one direction, else that of the smaller key. */
@@ -237,7 +239,8 @@ void link_stop(struct link *l, enum bye_code code, const char *why,
     }
 }
 
-/* ---- counting and ending --------------------------------------------------- */
+/* ---- counting and ending ---------------------------------------------------
+ */
 
 static void add(uint64_t *total, uint64_t *counted, uint64_t now) {
     *total += now - *counted;

@@ -27,8 +27,8 @@ static struct uv_loop_box *box_of(struct loop *l) {
 
 /* ECRDT_EIO with what was tried, on what and libuv's reason. */
 static int uv_failed(int status, const char *what, const char *on) {
-    return err_set(status == UV_ENOMEM ? ECRDT_ENOMEM : ECRDT_EIO,
-                   "%s %s: %s", what, on, uv_strerror(status));
+    return err_set(status == UV_ENOMEM ? ECRDT_ENOMEM : ECRDT_EIO, "%s %s: %s",
+                   what, on, uv_strerror(status));
 }
 
 /* ---- addresses ----------------------------------------------------------- */
@@ -191,12 +191,12 @@ static int resolve(struct loop_conn *c, const char *host, uint16_t port) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     snprintf(service, sizeof service, "%u", port);
-    int rc = uv_getaddrinfo(&c->l->uv, &c->resolve, NULL, host, service,
-                            &hints);
+    int rc =
+        uv_getaddrinfo(&c->l->uv, &c->resolve, NULL, host, service, &hints);
     hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
     if (rc && !c->l->threads)
-        rc = uv_getaddrinfo(&c->l->uv, &c->resolve, NULL, host, service,
-                            &hints);
+        rc =
+            uv_getaddrinfo(&c->l->uv, &c->resolve, NULL, host, service, &hints);
     if (!rc) {
         c->found = c->next = c->resolve.addrinfo;
         return dial_next(c);
@@ -338,8 +338,8 @@ static void on_connection(uv_stream_t *st, int status) {
 }
 
 /* The first address of host, found at once: names of listeners are local. */
-static int resolve_local(struct uv_loop_box *l, const char *host,
-                         uint16_t port, struct sockaddr_storage *out) {
+static int resolve_local(struct uv_loop_box *l, const char *host, uint16_t port,
+                         struct sockaddr_storage *out) {
     char service[8];
     uv_getaddrinfo_t req;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
@@ -363,8 +363,8 @@ static int uv_listen_on(struct loop *l, const char *host, uint16_t port,
     struct loop_listener *ln = alloc_zeroed(1, sizeof *ln);
     if (!ln)
         return ECRDT_ENOMEM;
-    snprintf(where, sizeof where, strchr(host, ':') ? "[%s]:%u" : "%s:%u",
-             host, port);
+    snprintf(where, sizeof where, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
+             port);
     *ln = (struct loop_listener){.l = box_of(l), .fn = fn, .ctx = ctx};
     int rc = uv_tcp_init(&ln->l->uv, &ln->tcp);
     if (rc) {
@@ -388,7 +388,8 @@ static int uv_listen_on(struct loop *l, const char *host, uint16_t port,
     return 0;
 }
 
-/* ---- timers, signals, files, asyncs --------------------------------------- */
+/* ---- timers, signals, files, asyncs ---------------------------------------
+ */
 
 struct loop_handle {
     union uv_any_handle uv;
@@ -488,8 +489,8 @@ static void on_watch(uv_poll_t *uv, int status, int events) {
     h->fn(h->ctx);
 }
 
-static int uv_watch_new(struct loop *l, const char *path, loop_fn fn,
-                        void *ctx, struct loop_handle **out) {
+static int uv_watch_new(struct loop *l, const char *path, loop_fn fn, void *ctx,
+                        struct loop_handle **out) {
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0 || inotify_add_watch(fd, path, IN_MODIFY) < 0) {
         int rc = err_errno(errno, "cannot watch", path);

@@ -55,9 +55,8 @@ static size_t signed_bytes(uint8_t out[SIGNED_MAX], const char *domain,
     return n + CRYPTO_PK;
 }
 
-int hello_make(struct hello *h, ecrdt_store *s, const char *name,
-               uint8_t role, const uint8_t node_pk[32],
-               const uint8_t node_sk[64]) {
+int hello_make(struct hello *h, ecrdt_store *s, const char *name, uint8_t role,
+               const uint8_t node_pk[32], const uint8_t node_sk[64]) {
     uint8_t m[SIGNED_MAX];
     *h = (struct hello){.role = role};
     message_text(h->name, MESSAGE_NAME_MAX, ecrdt_str(name));
@@ -195,9 +194,9 @@ void message_bye_encode(struct buf *out, uint8_t code, const char *sentence) {
     size_t n = strlen(sentence);
     pack_array(out, 2);
     pack_uint(out, code);
-    pack_bin(out, slice_of(sentence, n < MESSAGE_SENTENCE_MAX
-                                         ? n
-                                         : MESSAGE_SENTENCE_MAX));
+    pack_bin(out,
+             slice_of(sentence,
+                      n < MESSAGE_SENTENCE_MAX ? n : MESSAGE_SENTENCE_MAX));
 }
 
 int message_bye_decode(slice body, struct bye *b) {

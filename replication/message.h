@@ -42,9 +42,8 @@ struct hello {
 
 /* Fills h for the node (pk, sk) that replicates s: both signatures are made
  * here. 0 or a negative code of the store. */
-int hello_make(struct hello *h, ecrdt_store *s, const char *name,
-               uint8_t role, const uint8_t node_pk[32],
-               const uint8_t node_sk[64]);
+int hello_make(struct hello *h, ecrdt_store *s, const char *name, uint8_t role,
+               const uint8_t node_pk[32], const uint8_t node_sk[64]);
 
 /* Appends h to out. */
 void hello_encode(struct buf *out, const struct hello *h);

@@ -51,8 +51,8 @@ static uint64_t links_deadline(const struct node *n) {
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < n->n_links; i++) {
         const struct link *l = n->links[i];
-        uint64_t at = l->s ? session_deadline(l->s)
-                           : l->opened_ms + NODE_CONNECT_MS;
+        uint64_t at =
+            l->s ? session_deadline(l->s) : l->opened_ms + NODE_CONNECT_MS;
         next = at < next ? at : next;
     }
     return next;
@@ -63,8 +63,8 @@ static void status_of(struct node *n, struct peer *p) {
     if (!l)
         return;
     uint64_t here, there;
-    bool same = gossip_current(&n->gossip) &&
-                session_in_sync(l->s, n->gossip.push.n);
+    bool same =
+        gossip_current(&n->gossip) && session_in_sync(l->s, n->gossip.push.n);
     gossip_lag(l->s, &here, &there);
     if (here != p->r.missing_here || there != p->r.missing_there)
         p->dirty = true;
@@ -169,12 +169,14 @@ int node_open(const struct node_conf *conf, struct loop *loop,
         node_free(n);
         return rc;
     }
+    replica_watch(conf->store, true);
     on_wake(n);
     *out = n;
     return 0;
 }
 
-/* ---- configuration -------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------
+ */
 
 static struct node_listener *find_listener(struct node_listener *list,
                                            size_t count,
@@ -194,8 +196,7 @@ static void close_unlisted(struct node *n, struct node_listener *from,
             n->loop->t->listener_close(from[i].listener);
 }
 
-int node_listen(struct node *n, const struct node_address *list,
-                size_t count) {
+int node_listen(struct node *n, const struct node_address *list, size_t count) {
     struct node_listener next[RELAY_LISTEN_MAX] = {0};
     if (count > RELAY_LISTEN_MAX)
         return err_set(ECRDT_EINVAL, "cannot listen on more than %d addresses",
@@ -266,8 +267,7 @@ static int put_peer(struct node *n, const struct node_peer *c,
     return 0;
 }
 
-int node_set_peers(struct node *n, const struct node_peer *list,
-                   size_t count) {
+int node_set_peers(struct node *n, const struct node_peer *list, size_t count) {
     uint64_t now_ms = loop_now(n);
     for (size_t i = 0; i < n->peers.n; i++)
         if (!n->peers.p[i]->gone && !listed(list, count, n->peers.p[i]))
@@ -281,7 +281,8 @@ int node_set_peers(struct node *n, const struct node_peer *list,
     return 0;
 }
 
-/* ---- ending ---------------------------------------------------------------- */
+/* ---- ending ----------------------------------------------------------------
+ */
 
 void node_drain(struct node *n) {
     n->draining = true;
@@ -350,6 +351,7 @@ void node_free(struct node *n) {
         link_step(n->links[0], now_ms);
     }
     n->loop->t->handle_free(n->work);
+    replica_watch(n->conf.store, false);
     n->loop->t->handle_free(n->watch);
     peers_free(&n->peers);
     gossip_free(&n->gossip);

@@ -32,9 +32,9 @@ struct node_conf {
     ecrdt_store *store;
     const struct identity *self; /* outlives the node */
     const char *realm, *name;
-    uint8_t role;      /* enum peer_role */
+    uint8_t role;       /* enum peer_role */
     uint32_t max_links; /* 0 = NODE_LINKS_MAX */
-    bool record;       /* keep the records of peers in the store */
+    bool record;        /* keep the records of peers in the store */
     /* Called after each step of work; may call node_stop(). */
     void (*worked)(void *ctx);
     void *ctx;
@@ -68,16 +68,14 @@ struct node {
 
 /* A node on loop; nothing is dialed or accepted yet. 0 or a negative code.
  * Freed by node_free(). */
-int node_open(const struct node_conf *conf, struct loop *loop,
-              struct node **n);
+int node_open(const struct node_conf *conf, struct loop *loop, struct node **n);
 
 /* Makes the listeners those of the list: new ones are opened before old ones
  * close; on an error nothing changes. */
 int node_listen(struct node *n, const struct node_address *list, size_t count);
 
 /* Makes the configured peers those of the list; links of others are closed. */
-int node_set_peers(struct node *n, const struct node_peer *list,
-                   size_t count);
+int node_set_peers(struct node *n, const struct node_peer *list, size_t count);
 
 /* Accepts and dials no more; existing links go on. */
 void node_drain(struct node *n);

@@ -38,11 +38,10 @@ static void take_text(struct unpack *u, char *out, size_t max) {
 /* The numbers of a peer's record in their order on disk. */
 #define AT(field) offsetof(struct peer_record, field)
 static const size_t numbers[] = {
-    AT(since_ms),     AT(seen_ms),       AT(updated_ms),
-    AT(missing_here), AT(missing_there), AT(buckets),
-    AT(chunks_in),    AT(chunks_out),    AT(items_in),
-    AT(items_out),    AT(bytes_in),      AT(bytes_out),
-    AT(refused_parts), AT(links),        AT(failures)};
+    AT(since_ms),      AT(seen_ms),   AT(updated_ms), AT(missing_here),
+    AT(missing_there), AT(buckets),   AT(chunks_in),  AT(chunks_out),
+    AT(items_in),      AT(items_out), AT(bytes_in),   AT(bytes_out),
+    AT(refused_parts), AT(links),     AT(failures)};
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 void peers_record_encode(struct buf *out, const struct peer_record *r) {

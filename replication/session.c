@@ -116,8 +116,8 @@ static void refuse(struct session *s, enum bye_code code, uint64_t now_ms) {
 }
 
 /* Pops the chunks that the peer has consumed; *n counts those of m. */
-static int take_acks(struct session *s, uint64_t acked,
-                     const struct mirror *m, uint32_t *n) {
+static int take_acks(struct session *s, uint64_t acked, const struct mirror *m,
+                     uint32_t *n) {
     if (acked < s->acked || acked > s->sent)
         return err_set(ECRDT_EPEER,
                        "the peer acknowledges %llu chunks, but %llu were sent "

@@ -7,16 +7,16 @@
 #include "replication/mirror.h"
 
 enum {
-    SESSION_HANDSHAKE_MS = 5000,   /* from the first byte to READY */
-    SESSION_KEEPALIVE_MS = 15000,  /* silence of ours before a KEEPALIVE */
-    SESSION_DEAD_MS = 45000,       /* silence of the peer that ends it */
-    SESSION_LINGER_MS = 1000,      /* time for a BYE to leave */
-    SESSION_OUT_MAX = 4 << 20,     /* unsent bytes; more is not made */
-    SESSION_INBOX_MAX = 8 << 20,   /* chunks not applied; then no reading */
+    SESSION_HANDSHAKE_MS = 5000,    /* from the first byte to READY */
+    SESSION_KEEPALIVE_MS = 15000,   /* silence of ours before a KEEPALIVE */
+    SESSION_DEAD_MS = 45000,        /* silence of the peer that ends it */
+    SESSION_LINGER_MS = 1000,       /* time for a BYE to leave */
+    SESSION_OUT_MAX = 4 << 20,      /* unsent bytes; more is not made */
+    SESSION_INBOX_MAX = 8 << 20,    /* chunks not applied; then no reading */
     SESSION_WINDOW_BYTES = 2 << 20, /* chunks in flight, a single one apart */
-    SESSION_FLIGHT_MAX = 32,       /* number of chunks in flight */
-    SESSION_HELD_MS = 250,         /* a held bulk may send this often ... */
-    SESSION_HELD_ITEMS = 64        /* ... so many items */
+    SESSION_FLIGHT_MAX = 16,        /* number of chunks in flight */
+    SESSION_HELD_MS = 250,          /* a held bulk may send this often ... */
+    SESSION_HELD_ITEMS = 64         /* ... so many items */
 };
 
 /* The order matters: a session only moves down. */

@@ -68,10 +68,12 @@ static bool window_open(const struct session *s) {
            s->flight_bytes < SESSION_WINDOW_BYTES;
 }
 
+/* One atomic push if all that is missing may fit it, else bulk. */
 static struct chunk_budget budget_of(const struct mirror *m) {
     if (m->wait)
         return (struct chunk_budget){CHUNK_BULK_BYTES, SESSION_HELD_ITEMS};
-    if (m->bulk)
+    if (m->bulk ||
+        ranges_missing(&m->view->ranges, &m->peer) > CHUNK_PUSH_ITEMS)
         return (struct chunk_budget){CHUNK_BULK_BYTES, CHUNK_BULK_ITEMS};
     return (struct chunk_budget){CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
 }

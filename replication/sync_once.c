@@ -58,8 +58,7 @@ static void note_synced(struct sync_run *r) {
     bool current = gossip_current(&n->gossip);
     for (size_t i = 0; i < n->peers.n && i < SYNC_PEERS_MAX; i++) {
         const struct link *l = n->peers.p[i]->link;
-        r->synced[i] =
-            current && l && session_in_sync(l->s, n->gossip.push.n);
+        r->synced[i] = current && l && session_in_sync(l->s, n->gossip.push.n);
     }
 }
 
@@ -207,8 +206,8 @@ static void restore_sigpipe(const sigset_t *old) {
     pthread_sigmask(SIG_SETMASK, old, NULL);
 }
 
-int ecrdt_sync_once(ecrdt_store *s, const ecrdt_sync_conf *conf,
-                    int timeout_ms, ecrdt_sync_report *report) {
+int ecrdt_sync_once(ecrdt_store *s, const ecrdt_sync_conf *conf, int timeout_ms,
+                    ecrdt_sync_report *report) {
     struct identity self;
     if (!s)
         return err_null("ecrdt_sync_once");

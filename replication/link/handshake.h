@@ -77,7 +77,8 @@ int handshake_init(struct handshake *hs, const struct handshake_conf *conf,
  * ECRDT_EPEER (not our protocol, altered bytes); write out and close. */
 int handshake_feed(struct handshake *hs, slice *in, struct buf *out);
 
-/* Sets the error that a refusal of ours means to an operator. */
+/* ECRDT_EAUTH with the sentence that a refusal of us by the peer means to an
+ * operator; channel says how it came, as in " (in the clear)". */
 int handshake_refused(const struct identity *self, uint8_t reason,
                       const char *channel);
 

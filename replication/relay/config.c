@@ -32,8 +32,7 @@ static int parse_port(uint16_t *port, const char *text) {
     char *end;
     unsigned long v = strtoul(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || v > 65535)
-        return err_set(ECRDT_EINVAL, "\"%s\" is no port: use 0 to 65535",
-                       text);
+        return err_set(ECRDT_EINVAL, "\"%s\" is no port: use 0 to 65535", text);
     *port = (uint16_t)v;
     return 0;
 }
@@ -59,7 +58,8 @@ int config_listen_parse(struct node_address *out, const char *text) {
     return parse_port(&out->port, colon + 1);
 }
 
-/* ---- what libconfuse calls ------------------------------------------------ */
+/* ---- what libconfuse calls ------------------------------------------------
+ */
 
 /* The first complaint about a file, as "file:line: sentence". */
 static _Thread_local char complaint[ERR_SENTENCE];
@@ -110,8 +110,9 @@ static int check_address(cfg_t *cfg, cfg_opt_t *opt) {
     struct peer_address a;
     if (parse_peer_address(&a, last_string(opt)) == 0)
         return 0;
-    cfg_error(cfg, "\"%s\" is no address of a peer: write host:port or "
-                   "[v6]:port",
+    cfg_error(cfg,
+              "\"%s\" is no address of a peer: write host:port or "
+              "[v6]:port",
               last_string(opt));
     return -1;
 }
@@ -187,18 +188,25 @@ static int check_peer(cfg_t *cfg, cfg_opt_t *opt) {
     return -1;
 }
 
-/* ---- the file ------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------
+ */
 
 static const struct {
     const char *option;
     cfg_validate_callback_t check;
 } checks[] = {
-    {"store", check_path},         {"key_file", check_path},
-    {"realm", check_name},         {"name", check_name},
-    {"role", check_role},          {"listen", check_listen},
-    {"max_links", check_max_links}, {"drain_timeout", check_drain},
-    {"log_level", check_level},    {"log_format", check_format},
-    {"peer|address", check_address}, {"peer|key", check_key},
+    {"store", check_path},
+    {"key_file", check_path},
+    {"realm", check_name},
+    {"name", check_name},
+    {"role", check_role},
+    {"listen", check_listen},
+    {"max_links", check_max_links},
+    {"drain_timeout", check_drain},
+    {"log_level", check_level},
+    {"log_format", check_format},
+    {"peer|address", check_address},
+    {"peer|key", check_key},
     {"peer", check_peer},
 };
 
@@ -231,8 +239,9 @@ static int parse(const char *path, cfg_t **out) {
     case CFG_SUCCESS:
         return 0;
     case CFG_FILE_ERROR:
-        return err_errno(errno ? errno : ENOENT, "cannot read the "
-                                                 "configuration",
+        return err_errno(errno ? errno : ENOENT,
+                         "cannot read the "
+                         "configuration",
                          path);
     default:
         return err_set(ECRDT_EINVAL, "%s", complaint);
@@ -301,8 +310,7 @@ static int copy_all(struct config *c, cfg_t *cfg, const char *path) {
         return err_set(ECRDT_EINVAL, "%s:%d: more than %d listeners", path,
                        cfg->line, RELAY_LISTEN_MAX);
     for (unsigned i = 0; !rc && i < c->n_listen; i++)
-        rc = config_listen_parse(&c->listen[i],
-                                 cfg_getnstr(cfg, "listen", i));
+        rc = config_listen_parse(&c->listen[i], cfg_getnstr(cfg, "listen", i));
     return rc < 0 ? rc : copy_peers(c, cfg, path);
 }
 

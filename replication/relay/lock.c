@@ -20,17 +20,15 @@ static int held(const char *store, int fd) {
 
 int lock_take(const char *store, int *out) {
     char path[PATH_MAX], text[32];
-    if (snprintf(path, sizeof path, "%s/relay.lock", store) >=
-        (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/relay.lock", store) >= (int)sizeof path)
         return err_set(ECRDT_EINVAL, "the path of the store %s is too long",
                        store);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
     if (fd < 0)
         return err_errno(errno, "cannot open the lock file", path);
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int rc = errno == EWOULDBLOCK
-                     ? held(store, fd)
-                     : err_errno(errno, "cannot lock", path);
+        int rc = errno == EWOULDBLOCK ? held(store, fd)
+                                      : err_errno(errno, "cannot lock", path);
         close(fd);
         return rc;
     }

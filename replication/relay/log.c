@@ -40,8 +40,11 @@ bool log_limit_pass(struct log_limit *l, const char *line, uint64_t now_ms,
         return false;
     }
     *suppressed = known ? k->suppressed : 0;
-    *k = (struct log_kind){h, recent ? k->at_ms : now_ms ? now_ms : 1, 0,
-                           recent};
+    *k = (struct log_kind){h,
+                           recent   ? k->at_ms
+                           : now_ms ? now_ms
+                                    : 1,
+                           0, recent};
     return true;
 }
 

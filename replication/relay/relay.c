@@ -69,7 +69,8 @@ int relay_check(const char *path) {
     return status;
 }
 
-/* ---- state ---------------------------------------------------------------- */
+/* ---- state ----------------------------------------------------------------
+ */
 
 static void count_peers(const struct node *n, size_t *all, size_t *synced) {
     *all = *synced = 0;
@@ -125,7 +126,8 @@ static void on_usr1(void *ctx) {
         log_peer(r->node->peers.p[i]);
 }
 
-/* ---- reload --------------------------------------------------------------- */
+/* ---- reload ---------------------------------------------------------------
+ */
 
 static int apply_config(struct relay *r, const struct config *c) {
     int rc = node_listen(r->node, c->listen, c->n_listen);
@@ -172,7 +174,8 @@ static void on_hup(void *ctx) {
     notify_send("READY=1");
 }
 
-/* ---- stopping ------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------
+ */
 
 static void stop_now(struct relay *r, const char *why) {
     if (r->stopping)
@@ -222,7 +225,8 @@ static void on_watchdog(void *ctx) {
     r->loop->t->timer_set(r->watchdog, notify_watchdog_ms());
 }
 
-/* ---- starting ------------------------------------------------------------- */
+/* ---- starting -------------------------------------------------------------
+ */
 
 static int catch_signals(struct relay *r) {
     static const struct {
@@ -297,12 +301,12 @@ static void announce(const struct relay *r) {
     for (size_t i = 0; i < n->n_listeners; i++)
         log_line(ECRDT_LOG_INFO, "msg=\"listening on %s\" address=%s",
                  n->listeners[i].bound, n->listeners[i].bound);
-    log_line(ECRDT_LOG_INFO,
-             "msg=\"ready\" node=\"%s\" role=%s realm=\"%s\" key=%s store=\"%s\" "
-             "peers=%zu version=%s",
-             n->name, peer_role_name(n->conf.role), n->realm,
-             n->peers.self.key, r->conf.store, r->conf.n_peers,
-             ecrdt_version());
+    log_line(
+        ECRDT_LOG_INFO,
+        "msg=\"ready\" node=\"%s\" role=%s realm=\"%s\" key=%s store=\"%s\" "
+        "peers=%zu version=%s",
+        n->name, peer_role_name(n->conf.role), n->realm, n->peers.self.key,
+        r->conf.store, r->conf.n_peers, ecrdt_version());
     notify_send("READY=1\nSTATUS=listening, %zu peers", r->conf.n_peers);
 }
 

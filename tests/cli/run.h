@@ -34,7 +34,7 @@ static inline int run_teardown(void **state) {
 }
 
 /* Runs a shell command in which @ stands for the program, and % for the
- * program with -s and the test's store. */
+ * program with -s and the test's store; @@ and %% stand for themselves. */
 static inline void sh(const char *command) {
     char text[8192];
     size_t n = 0;
@@ -46,7 +46,9 @@ static inline void sh(const char *command) {
              build && *build == '/' ? "" : top,
              build && *build == '/' ? "" : "/", build ? build : "build");
     for (const char *p = command; *p; p++) {
-        if (*p == '%')
+        if ((*p == '%' || *p == '@') && p[1] == *p)
+            text[n++] = *p++;
+        else if (*p == '%')
             n += (size_t)snprintf(text + n, sizeof text - n, "%s -s %s",
                                   program, store);
         else if (*p == '@')

@@ -40,7 +40,7 @@ static void dump_has_every_live_item(void **state) {
     (void)state;
     sh("% dump");
     assert_int_equal(code, 0);
-    assert_memory_equal(out, "a\tcounter\tc\t7\t-\t-\n", 19);
+    assert_memory_equal(out, "a\tcounter\tc\t7\t-\t-\n", 18);
     assert_non_null(strstr(out, "a\tset\ts\te1\t-\t-\na\tset\ts\te2\t-\t-\n"));
     assert_non_null(strstr(out, "a\tregister\tr\t1234\t"));
     assert_non_null(strstr(out, "z\tregister\tr\tv\t"));

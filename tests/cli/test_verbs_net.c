@@ -45,13 +45,13 @@ static void bad_keys_are_refused(void **state) {
 static void sync_needs_a_key_and_a_peer(void **state) {
     (void)state;
     sh("% init");
-    expect_error(64, "key gen", "% sync ed25519:x@localhost");
+    expect_error(64, "key gen", "% sync ed25519:x@@localhost");
     expect_error(64, "operand", "% sync");
     expect_error(64, "", "% sync --key k1 nonsense");
     expect_error(66, "nowhere",
                  "% sync --key nowhere "
-                 "$(@ key pub k1)@127.0.0.1:1");
-    sh("% sync --timeout 1 --key k1 $(@ key gen --out k4)@127.0.0.1:1");
+                 "$(@ key pub k1)@@127.0.0.1:1");
+    sh("% sync --timeout 1 --key k1 $(@ key gen --out k4)@@127.0.0.1:1");
     assert_true(code == 1 || code >= 74);
     assert_non_null(strstr(err, "edgecrdt: "));
     assert_non_null(strstr(err, "127.0.0.1"));

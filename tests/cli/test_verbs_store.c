@@ -21,7 +21,7 @@ static void init_once(void **state) {
 
 static void figures(void **state) {
     (void)state;
-    sh("% set b k v && % sadd b s a b && % del b k && % stat --json");
+    sh("% set b k v && % sadd b s a b >x && % del b k && % stat --json");
     assert_int_equal(json_number(0, "buckets"), 1);
     assert_int_equal(json_number(0, "items"), 2);
     assert_int_equal(json_number(0, "tombstones"), 1);

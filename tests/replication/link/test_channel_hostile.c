@@ -270,6 +270,16 @@ static void the_end_of_the_socket(void **state) {
     check_dead(&l, RES, ECRDT_EPEER, "middle of a message");
     buf_free(&a);
     stop(&l);
+    fresh(&l); /* between two records of one message */
+    uint8_t *p = pattern(FIRST_FRAGMENT + 1);
+    assert_ok(send_to(&l, INI, 1, slice_of(p, FIRST_FRAGMENT + 1)));
+    channel_out(l.ch[INI])->len = FRAME_HEADER + FRAME_MAX;
+    assert_ok(carry(&l, INI, 1 << 20));
+    check_nothing(&l, RES);
+    assert_code(ECRDT_EPEER, channel_eof(l.ch[RES]));
+    check_dead(&l, RES, ECRDT_EPEER, "middle of a message");
+    free(p);
+    stop(&l);
 }
 
 static int setup(void **state) {

@@ -1,0 +1,525 @@
+/* test_converge.c: three to five real stores exchange chunks in random order,
+ * lost, doubled, late and on wrong beliefs, beside a textbook CRDT; compared
+ * after every step.
+ *
+ *   CONVERGE_SEEDS=n  so many schedules    CONVERGE_SEED=x  this one only
+ */
+#include "tests/laws/chunks.h"
+#include <sodium.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NET = 48, DEFAULT_SEEDS = 1500, LOG_ROOM = 3000 };
+
+/* ---- time and randomness that a seed decides ------------------------------
+ */
+
+static uint64_t fake_ms;
+
+int clock_gettime(clockid_t id, struct timespec *ts) {
+    if (id != CLOCK_REALTIME)
+        return (int)syscall(SYS_clock_gettime, id, ts);
+    ts->tv_sec = (time_t)(fake_ms / 1000);
+    ts->tv_nsec = (long)(fake_ms % 1000) * 1000000;
+    return 0;
+}
+
+static struct rng fake_random = {1};
+
+static const char *fake_name(void) {
+    return "converge";
+}
+static uint32_t fake_u32(void) {
+    return (uint32_t)(rng_u64(&fake_random) >> 32);
+}
+static void fake_bytes(void *const out, const size_t n) {
+    rng_bytes(&fake_random, out, n);
+}
+
+/* ---- the network -----------------------------------------------------------
+ */
+
+struct msg {
+    size_t from, to;
+    struct buf bytes;
+    struct ref ref[REF_ITEMS]; /* the sender's, as of its snapshot */
+};
+
+static struct world w;
+static struct net {
+    struct msg *m[NET];
+    size_t n;
+    struct ranges mirror[WORLD_NODES][WORLD_NODES]; /* of the second */
+    struct ranges told[WORLD_NODES];                /* an old clock  */
+    struct chunk_tail tail[WORLD_NODES][WORLD_NODES];
+    ecrdt_txn *snap[WORLD_NODES];
+    struct ref snap_ref[WORLD_NODES][REF_ITEMS];
+    int64_t skew_ms[WORLD_NODES];
+    bool gc, renew;
+} net;
+static uint64_t seed, counted[8];
+enum { N_AHEAD, N_APPLIED, N_SETTLED, N_GC, N_TWO };
+
+static void set_time(size_t node) {
+    fake_ms =
+        UINT64_C(1900000000000) + 3 * w.step + (uint64_t)net.skew_ms[node];
+}
+
+/* ---- sending and receiving -------------------------------------------------
+ */
+
+static struct chunk_budget random_budget(void) {
+    static const uint32_t items[] = {1, 1, 2, 3, 5, 2000};
+    uint32_t n = items[rng_below(&w.rng, 6)];
+    bool small = rng_below(&w.rng, 8) == 0;
+    return (struct chunk_budget){small ? 300 : CHUNK_PUSH_BYTES, n};
+}
+
+/* One chunk from s for r on the belief peer, from its snapshot of earlier if
+ * it holds one. NULL if there was nothing to send. */
+static struct msg *build(size_t s, size_t r, struct ranges *peer,
+                         struct chunk_tail *tail) {
+    struct chunk_budget budget = random_budget();
+    struct chunk_built built;
+    struct ranges was = {0};
+    struct buf bytes = {0};
+    bool old = net.snap[s] && rng_below(&w.rng, 2);
+    ecrdt_txn *t = old ? net.snap[s] : world_begin(&w.node[s], false);
+    assert_ok(ranges_copy(&was, peer));
+    int rc = chunk_build(t, world_bucket, peer, &budget, tail, &bytes, &built);
+    assert_true(rc == 0 || rc == 1);
+    struct msg *m = NULL;
+    if (rc == 1) {
+        check_chunk(&w, t, buf_slice(&bytes), &was, peer, &budget, &built);
+        m = calloc(1, sizeof *m);
+        assert_non_null(m);
+        m->from = s;
+        m->to = r;
+        m->bytes = bytes;
+        memcpy(m->ref, old ? net.snap_ref[s] : w.node[s].ref, sizeof m->ref);
+    } else {
+        buf_free(&bytes);
+    }
+    ecrdt_abort(t);
+    if (old)
+        net.snap[s] = NULL;
+    ranges_free(&was);
+    return m;
+}
+
+static void free_msg(struct msg *m) {
+    if (m)
+        buf_free(&m->bytes);
+    free(m);
+}
+
+static bool base_le(const struct vv *a, const struct vv *b) {
+    for (size_t i = 0; i < a->n; i++)
+        if (a->e[i].seq > vv_seq(b, a->e[i].origin))
+            return false;
+    return true;
+}
+
+/* The oracle's receipt: the textbook join for each item that the protocol
+ * hands over, which is where base <= the receiver's clock. */
+static void hand_over(struct node *nd, const struct msg *m,
+                      const struct chunk *c, const struct ranges *rs,
+                      struct ref *ref) {
+    for (size_t i = 0; i < c->n_parts; i++) {
+        const struct chunk_part *p = &c->parts[i];
+        for (uint32_t k = 0; k < w.u.n_items; k++) {
+            if (!chunk_has(&w, p, k))
+                continue;
+            size_t at = ranges_find(rs, item_id_slice(&w.u.items[k].id));
+            if (base_le(&p->base, &rs->r[at].clk) &&
+                (p->complete || chunk_lists(&w, c, p, k)))
+                ref_join(&ref[k], &m->ref[k]);
+        }
+    }
+    (void)nd;
+}
+
+/* How many pieces of parts the receiver must turn away. */
+static uint32_t must_refuse(const struct chunk *c, const struct ranges *rs) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < c->n_parts; i++) {
+        const struct chunk_part *p = &c->parts[i];
+        size_t from = ranges_find(rs, item_id_slice(&p->lo));
+        for (size_t k = from; k < rs->n; k++) {
+            if (k > from && p->bounded &&
+                slice_cmp(item_id_slice(&p->hi), item_id_slice(&rs->r[k].lo)) <=
+                    0)
+                break;
+            n += !base_le(&p->base, &rs->r[k].clk);
+        }
+    }
+    return n;
+}
+
+static void apply_in(ecrdt_txn *t, struct msg *m, struct ref *ref) {
+    struct chunk c = {0};
+    struct chunk_report rep = {0};
+    struct ranges rs = {0};
+    struct vv floor = {0};
+    assert_ok(chunk_decode(buf_slice(&m->bytes), &c));
+    assert_ok(replica_clock(t, world_bucket, &rs, &floor));
+    hand_over(&w.node[m->to], m, &c, &rs, ref);
+    uint32_t ahead = must_refuse(&c, &rs);
+    assert_ok(chunk_apply(t, buf_slice(&m->bytes), &rep));
+    WORLD_CHECK(&w, rep.ahead == ahead && rep.refused == 0,
+                "%u parts were ahead, should be %u; refused %u", rep.ahead,
+                ahead, rep.refused);
+    assert_string_equal(rep.bucket, world_bucket);
+    counted[N_AHEAD] += rep.ahead;
+    counted[N_APPLIED] += rep.applied;
+    chunk_free(&c);
+    ranges_free(&rs);
+    vv_free(&floor);
+}
+
+/* Applies one chunk, or two in one transaction; now and then the receiver
+ * dies before its commit. */
+static void deliver(struct msg *m, struct msg *second, bool may_die) {
+    static struct ref ref[REF_ITEMS];
+    struct node *nd = &w.node[m->to];
+    set_time(m->to);
+    memcpy(ref, nd->ref, sizeof ref);
+    ecrdt_txn *t = world_begin(nd, true);
+    apply_in(t, m, ref);
+    if (second)
+        apply_in(t, second, ref);
+    if (may_die && rng_below(&w.rng, 20) == 0) {
+        ecrdt_abort(t);
+    } else {
+        assert_ok(ecrdt_commit(t));
+        memcpy(nd->ref, ref, sizeof ref);
+    }
+    world_check(&w, nd);
+}
+
+/* ---- steps -----------------------------------------------------------------
+ */
+
+static void read_clock(size_t i, struct ranges *out) {
+    struct vv floor = {0};
+    ecrdt_txn *t = world_begin(&w.node[i], false);
+    ranges_free(out);
+    assert_ok(replica_clock(t, world_bucket, out, &floor));
+    ecrdt_abort(t);
+    vv_free(&floor);
+}
+
+/* A wild guess: random cuts, each range at some store's clock or at none. */
+static void guess(struct ranges *out) {
+    struct ranges other = {0};
+    ranges_free(out);
+    assert_ok(ranges_init(out));
+    for (uint64_t n = rng_below(&w.rng, 4); n > 0; n--) {
+        uint32_t item = (uint32_t)rng_below(&w.rng, w.u.n_items);
+        size_t at;
+        assert_ok(ranges_cut(out, item_id_slice(&w.u.items[item].id), 0, &at));
+    }
+    for (size_t i = 0; i < out->n; i++) {
+        if (rng_below(&w.rng, 3) == 0)
+            continue;
+        read_clock(rng_below(&w.rng, w.n), &other);
+        assert_ok(
+            vv_join(&out->r[i].clk, &other.r[rng_below(&w.rng, other.n)].clk));
+    }
+    ranges_free(&other);
+}
+
+static void step_send(size_t s, size_t r) {
+    struct ranges peer = {0}, *mirror = &net.mirror[s][r];
+    w.what = "send";
+    uint64_t dice = rng_below(&w.rng, 10);
+    if (dice == 0)
+        guess(&peer);
+    else if (dice < 3)
+        assert_ok(ranges_copy(&peer, &net.told[r]));
+    else
+        assert_ok(ranges_copy(&peer, mirror));
+    struct msg *m = build(s, r, &peer, &net.tail[s][r]);
+    if (rng_below(&w.rng, 4)) /* hopes that it will arrive */
+        assert_ok(ranges_copy(mirror, &peer));
+    ranges_free(&peer);
+    if (m && net.n < NET)
+        net.m[net.n++] = m;
+    else
+        free_msg(m);
+}
+
+static void step_deliver(void) {
+    if (!net.n)
+        return;
+    w.what = "deliver";
+    size_t i = rng_below(&w.rng, net.n), k = rng_below(&w.rng, net.n);
+    struct msg *m = net.m[i];
+    bool two = i != k && net.m[k]->to == m->to && rng_below(&w.rng, 3) == 0;
+    uint64_t dice = rng_below(&w.rng, 10);
+    if (dice > 0)
+        deliver(m, two ? net.m[k] : NULL, true);
+    counted[N_TWO] += two;
+    if (dice > 2)
+        return; /* it will come again */
+    net.m[i] = net.m[--net.n];
+    free_msg(m);
+}
+
+/* A session, or the beginning of one; beliefs are exact. */
+static void step_pull(size_t s, size_t r, bool all) {
+    struct ranges peer = {0};
+    w.what = "pull";
+    read_clock(r, &peer);
+    for (uint64_t n = all ? 1000 : 1 + rng_below(&w.rng, 6); n > 0; n--) {
+        struct msg *m =
+            build(s, r, &peer, rng_below(&w.rng, 2) ? &net.tail[s][r] : NULL);
+        if (!m)
+            break;
+        deliver(m, NULL, false);
+        free_msg(m);
+        if (rng_below(&w.rng, 2))
+            read_clock(r, &peer);
+    }
+    ranges_free(&peer);
+}
+
+/* Drops a tomb and all below the floor: section 6. */
+static void purge(ecrdt_txn *t, struct bucket *bk, const struct vv *floor) {
+    for (uint32_t i = 0; i < w.u.n_items; i++) {
+        struct item_parts parts;
+        struct item_key k;
+        slice id = item_id_slice(&w.u.items[i].id);
+        assert_true(item_id_parse(id, &parts));
+        item_key_set(&k, bk->id, id, parts.k_len);
+        if (door_find(t, &k) != 1)
+            continue;
+        t->after.n = 0;
+        for (size_t e = 0; e < t->before.n; e++) {
+            const struct event *ev = &t->before.ev[e];
+            if (event_live(ev) ||
+                !vv_covers(floor, origin_id(t, ev->origin), ev->seq))
+                *item_add(&t->after) = *ev;
+        }
+        if (t->after.n != t->before.n)
+            assert_ok(door_put(t, bk, &k, true, &t->after, false));
+    }
+}
+
+static void step_gc(size_t i) {
+    static struct seen s;
+    struct vv floor = {0};
+    w.what = "gc";
+    ecrdt_txn *t = world_begin(&w.node[i], true);
+    seen_read(&w, t, &s);
+    size_t tombs[REF_EVENTS], n = 0;
+    for (size_t u = 0; u < w.u.n_ev; u++)
+        if (!w.u.ev[u].live && bits_has(&s.sib[w.u.ev[u].item], u))
+            tombs[n++] = u;
+    if (n) {
+        const struct ref_event *e = &w.u.ev[tombs[rng_below(&w.rng, n)]];
+        struct bucket *bk = world_bk(t, false);
+        assert_ok(clocks_raise(t, bk, CLOCK_FLOOR, w.u.orgs[e->org], e->seq));
+        assert_ok(clocks_vector(t, bk, CLOCK_FLOOR, &floor));
+        purge(t, bk, &floor);
+        counted[N_GC]++;
+    }
+    assert_ok(ecrdt_commit(t));
+    vv_free(&floor);
+}
+
+static void step_renew(size_t i) {
+    w.what = "renew";
+    if (!net.renew || w.u.n_orgs == REF_ORIGINS)
+        return;
+    ecrdt_txn *t = world_begin(&w.node[i], true);
+    assert_ok(origin_renew(t));
+    assert_ok(ecrdt_commit(t));
+    world_me(&w, &w.node[i]);
+}
+
+static void step_snapshot(size_t i) {
+    w.what = "snapshot";
+    ecrdt_abort(net.snap[i]);
+    net.snap[i] = world_begin(&w.node[i], false);
+    memcpy(net.snap_ref[i], w.node[i].ref, sizeof net.snap_ref[i]);
+}
+
+static void step(void) {
+    size_t a = rng_below(&w.rng, w.n);
+    size_t b = (a + 1 + rng_below(&w.rng, w.n - 1)) % w.n;
+    uint64_t dice = rng_below(&w.rng, 100);
+    w.step++;
+    set_time(a);
+    if (dice < 26) {
+        w.what = "commit";
+        world_commit(&w, &w.node[a]);
+    } else if (dice < 29) {
+        w.what = "pair";
+        world_pair(&w, &w.node[a]);
+    } else if (dice < 37) {
+        read_clock(b, rng_below(&w.rng, 2) ? &net.mirror[a][b] : &net.told[b]);
+    } else if (dice < 62) {
+        step_send(a, b);
+    } else if (dice < 84) {
+        step_deliver();
+        return;
+    } else if (dice < 89) {
+        step_pull(a, b, false);
+    } else if (dice < 92) {
+        step_snapshot(a);
+    } else if (dice < 99 && net.gc) {
+        step_gc(a);
+    } else {
+        step_renew(a);
+    }
+    world_check(&w, &w.node[a]);
+    if (rng_below(&w.rng, 16) == 0)
+        world_verify(&w, &w.node[a]);
+}
+
+/* ---- a schedule -------------------------------------------------------------
+ */
+
+/* A small log: what it may hold is taken up in advance. */
+static void shrink_log(size_t i) {
+    ecrdt_txn *t = world_begin(&w.node[i], true);
+    struct bucket *bk = world_bk(t, true);
+    bk->head.log_bytes = DOTLOG_CAP_BYTES - rng_below(&w.rng, LOG_ROOM);
+    bk->head_dirty = true;
+    assert_ok(ecrdt_commit(t));
+}
+
+static void begin_schedule(void) {
+    static const int64_t skews[] = {0,     0,      1,      -7,
+                                    50000, -50000, 200000, -3600000};
+    memset(&net, 0, sizeof net);
+    fake_ms = UINT64_C(1900000000000);
+    fake_random.s = seed * 2 + 1;
+    w.rng.s = seed ^ 0x9e3779b97f4a7c15;
+    for (int i = 0; i < 8; i++)
+        rng_u64(&w.rng);
+    world_open(&w, 3 + rng_below(&w.rng, WORLD_NODES - 2));
+    net.gc = rng_below(&w.rng, 2);
+    if (rng_below(&w.rng, 2))
+        w.focus = 2 + (uint32_t)rng_below(&w.rng, w.u.n_keys - 2);
+    net.renew = rng_below(&w.rng, 3) == 0;
+    for (size_t i = 0; i < w.n; i++) {
+        net.skew_ms[i] = skews[rng_below(&w.rng, 8)];
+        if (rng_below(&w.rng, 2))
+            shrink_log(i);
+    }
+}
+
+static void end_schedule(void) {
+    for (size_t i = 0; i < net.n; i++)
+        free_msg(net.m[i]);
+    for (size_t i = 0; i < w.n; i++) {
+        ecrdt_abort(net.snap[i]);
+        ranges_free(&net.told[i]);
+        for (size_t k = 0; k < w.n; k++) {
+            ranges_free(&net.mirror[i][k]);
+            chunk_tail_free(&net.tail[i][k]);
+        }
+    }
+    world_close(&w);
+}
+
+static bool all_equal(void) {
+    struct ranges first = {0}, other = {0};
+    bool equal = true;
+    read_clock(0, &first);
+    for (size_t i = 1; i < w.n; i++) {
+        read_clock(i, &other);
+        equal = equal && ranges_eq(&first, &other);
+    }
+    ranges_free(&first);
+    ranges_free(&other);
+    return equal;
+}
+
+/* Fair sync: then all is equal, and the join of what anyone had. */
+static void settle(void) {
+    static struct ref all[REF_ITEMS];
+    memset(all, 0, sizeof all);
+    for (size_t i = 0; i < w.n; i++) {
+        ecrdt_abort(net.snap[i]);
+        net.snap[i] = NULL;
+        for (uint32_t k = 0; k < w.u.n_items; k++)
+            ref_join(&all[k], &w.node[i].ref[k]);
+    }
+    for (int round = 0; round < 4 && !all_equal(); round++)
+        for (size_t a = 0; a < w.n; a++)
+            for (size_t b = 0; b < w.n; b++)
+                if (a != b)
+                    step_pull(a, b, true);
+    w.what = "settle";
+    WORLD_CHECK(&w, all_equal(), "clocks do not converge");
+    uint8_t first[16], other[16];
+    assert_ok(ecrdt_digest(w.node[0].s, world_bucket, first));
+    for (size_t i = 0; i < w.n; i++) {
+        assert_ok(ecrdt_digest(w.node[i].s, world_bucket, other));
+        assert_memory_equal(first, other, 16);
+        assert_code(1, ecrdt_settled(w.node[i].s, world_bucket));
+        for (uint32_t k = 0; k < w.u.n_items; k++)
+            WORLD_CHECK(&w, !memcmp(&all[k], &w.node[i].ref[k], sizeof *all),
+                        "not the full join");
+        world_check(&w, &w.node[i]);
+        world_verify(&w, &w.node[i]);
+    }
+    counted[N_SETTLED]++;
+}
+
+static void schedule(uint64_t number) {
+    seed = number;
+    begin_schedule();
+    uint64_t steps = 20 + rng_below(&w.rng, 70);
+    while (steps--)
+        step();
+    settle();
+    end_schedule();
+}
+
+static uint64_t from_env(const char *name, uint64_t otherwise) {
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static void stores_converge(void **state) {
+    (void)state;
+    uint64_t first = from_env("CONVERGE_SEED", 0);
+    uint64_t n = first ? 1 : from_env("CONVERGE_SEEDS", DEFAULT_SEEDS);
+    if (!first)
+        first = from_env("CONVERGE_FROM", (uint64_t)time(NULL));
+    printf("# seeds %llu to %llu\n", (unsigned long long)first,
+           (unsigned long long)(first + n - 1));
+    for (uint64_t i = 0; i < n; i++)
+        schedule(first + i);
+    printf("# %llu settled; parts: %llu delta, %llu complete, %llu ahead; "
+           "%llu items applied; %llu cuts; %llu gc; %llu pairs of chunks\n",
+           (unsigned long long)counted[N_SETTLED],
+           (unsigned long long)w.n_parts[0], (unsigned long long)w.n_parts[1],
+           (unsigned long long)counted[N_AHEAD],
+           (unsigned long long)counted[N_APPLIED], (unsigned long long)w.n_cuts,
+           (unsigned long long)counted[N_GC],
+           (unsigned long long)counted[N_TWO]);
+    seed = 0;
+}
+
+static int tell_seed(void **state) {
+    (void)state;
+    if (seed)
+        printf("# replay with CONVERGE_SEED=%llu\n", (unsigned long long)seed);
+    return 0;
+}
+
+int main(void) {
+    static randombytes_implementation fake = {.implementation_name = fake_name,
+                                              .random = fake_u32,
+                                              .buf = fake_bytes};
+    randombytes_set_implementation(&fake);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(stores_converge, tell_seed)};
+    return TEST_RUN(tests);
+}

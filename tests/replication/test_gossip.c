@@ -1,0 +1,227 @@
+/* test_gossip.c: several nodes at once: forwarding, fairness, slow peers,
+ * gathering, one bulk at a time, and whatever else meshes do. */
+#include "tests/replication/world.h"
+
+static void events_go_through_a_core(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 3);
+    world_connect(&w, 0, 1);
+    world_connect(&w, 2, 1);
+    world_settle(&w, 1000);
+    world_set(&w, 0, "b", "k", "v");
+    uint64_t t0 = w.now;
+    ecrdt_slice v = {0};
+    for (int got = 0; !got;) {
+        world_run(&w, 1);
+        ecrdt_txn *t = ecrdt_auto(w.node[2].s);
+        got = ecrdt_reg_get(t, "b", ecrdt_str("k"), &v, NULL);
+        assert_true(w.now - t0 < 100);
+        ecrdt_abort(t);
+    }
+    print_message("# edge to edge in %llu ms of virtual time\n",
+                  (unsigned long long)(w.now - t0));
+    assert_true(w.now - t0 <= 2 * GOSSIP_GATHER_MS + 2);
+    world_settle(&w, 1000);
+    world_assert_equal(&w, "b", 0, 2);
+    world_close(&w);
+}
+
+static void a_mesh_agrees(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 4);
+    for (size_t i = 0; i < 4; i++)
+        for (size_t j = i + 1; j < 4; j++)
+            world_connect(&w, i, j);
+    for (int round = 0; round < 20; round++) {
+        for (size_t i = 0; i < 4; i++) {
+            char key[32];
+            snprintf(key, sizeof key, "k%u", (unsigned)rng_below(&w.rng, 8));
+            world_set(&w, i, "b", key, key);
+        }
+        world_run(&w, rng_below(&w.rng, 30));
+    }
+    world_settle(&w, 5000);
+    uint64_t items = 0;
+    for (size_t i = 0; i < w.n_links; i++)
+        for (int e = 0; e < 2; e++)
+            items += w.link[i].end[e].s->stats.items_out;
+    print_message("# 80 writes at 4 meshed nodes, %llu items sent\n",
+                  (unsigned long long)items);
+    for (size_t i = 1; i < 4; i++)
+        world_assert_equal(&w, "b", 0, i);
+    world_close(&w);
+}
+
+/* Commits close together travel in one chunk, and none waits too long. */
+static void commits_are_gathered(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 2);
+    struct world_link *l = world_connect(&w, 0, 1);
+    world_settle(&w, 1000);
+    uint64_t sent = l->end[0].s->sent;
+    struct gossip *g = &w.node[0].g;
+    world_set(&w, 0, "b", "a", "1");
+    gossip_wake(g, w.now);
+    assert_int_equal(g->wake_at_ms, w.now + GOSSIP_GATHER_MS);
+    for (int i = 1; i < 30; i++) {
+        world_set(&w, 0, "b", "a", "2");
+        gossip_wake(g, w.now + (uint64_t)i);
+        assert_true(g->wake_at_ms <= w.now + GOSSIP_GATHER_MAX_MS);
+    }
+    world_run(&w, 30);
+    assert_int_equal(l->end[0].s->sent, sent + 1);
+    world_close(&w);
+}
+
+/* A peer that does not read gets no more than its cap, others get all. */
+static void a_slow_peer_blocks_nobody(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 3);
+    struct world_link *slow = world_connect(&w, 0, 1);
+    struct world_link *fast = world_connect(&w, 0, 2);
+    world_settle(&w, 1000);
+    slow->end[1].deaf = true;
+    world_fill(&w, 0, "b", "a", 20000, 400);
+    for (int i = 0; i < 60000 && !world_link_in_sync(&w, fast); i++)
+        world_run(&w, 1);
+    assert_true(world_link_in_sync(&w, fast));
+    world_assert_equal(&w, "b", 0, 2);
+    size_t held = session_out(slow->end[0].s)->len;
+    print_message("# %zu bytes wait for the slow peer\n", held);
+    assert_true(held < SESSION_OUT_MAX + CHUNK_PUSH_BYTES);
+    slow->end[1].deaf = false;
+    world_settle(&w, 60000);
+    world_assert_equal(&w, "b", 0, 1);
+    world_close(&w);
+}
+
+/* Two peers fill an empty one: both are heard, nothing much travels twice. */
+static void one_bulk_at_a_time(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 3);
+    world_fill(&w, 0, "b", "a", 10000, 30);
+    world_settle(&w, (world_connect(&w, 0, 1), 60000));
+    world_cut(&w, &w.link[0]);
+    world_fill(&w, 1, "b", "only1", 10, 30);
+    struct world_link *a = world_connect(&w, 0, 2);
+    struct world_link *b = world_connect(&w, 1, 2);
+    bool held = false;
+    for (int i = 0; i < 600000 && !world_in_sync(&w); i++) {
+        w.now += !world_turn(&w) || i % 20 == 0;
+        struct mirror *m = mirrors_find(&a->end[0].s->mirrors, "b");
+        struct mirror *n = mirrors_find(&b->end[0].s->mirrors, "b");
+        held |= (m && m->wait) || (n && n->wait);
+        assert_true(w.node[2].g.apply.n_bulk <= 1);
+    }
+    world_assert_equal(&w, "b", 1, 2);
+    world_assert_equal(&w, "b", 0, 2);
+    uint64_t items = a->end[0].s->stats.items_out + b->end[0].s->stats.items_out;
+    print_message("# two senders: %llu items for 10010\n",
+                  (unsigned long long)items);
+    assert_true(held);
+    assert_int_equal(w.node[2].g.apply.n_bulk, 0);
+    assert_true(items < 10010 + 2 * SESSION_FLIGHT_MAX * CHUNK_BULK_ITEMS);
+    world_close(&w);
+}
+
+/* The owner of a bulk goes away: the one that waited takes over. */
+static void a_lost_bulk_is_taken_over(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 3);
+    world_fill(&w, 0, "b", "a", 20000, 30);
+    world_settle(&w, (world_connect(&w, 0, 1), 60000));
+    world_cut(&w, &w.link[0]);
+    struct world_link *a = world_connect(&w, 0, 2);
+    struct world_link *b = world_connect(&w, 1, 2);
+    a->end[1].budget = 200000;
+    b->end[1].budget = 200000;
+    while (!a->end[1].deaf && !b->end[1].deaf)
+        world_run(&w, 1);
+    world_cut(&w, a->end[1].deaf ? a : b);
+    (a->up ? a : b)->end[1].budget = 0;
+    world_settle(&w, 60000);
+    world_assert_equal(&w, "b", 0, 2);
+    world_close(&w);
+}
+
+/* While a bulk runs, new events of the sender still arrive soon. */
+static void writes_during_a_bulk_arrive(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 2);
+    world_fill(&w, 0, "b", "m", 20000, 30);
+    world_connect(&w, 0, 1);
+    for (int i = 0; i < 60000 && !world_in_sync(&w); i++) {
+        if (i < 300) {
+            char key[16];
+            snprintf(key, sizeof key, "%c%d", i & 1 ? 'a' : 'z', i);
+            world_set(&w, 0, "b", key, "x");
+            world_set(&w, 1, "b", key, "y");
+        }
+        world_run(&w, 1);
+    }
+    world_assert_equal(&w, "b", 0, 1);
+    assert_int_equal(ecrdt_settled(w.node[1].s, "b"), 1);
+    world_close(&w);
+}
+
+static void random_cuts_and_writes_agree(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 4);
+    for (int round = 0; round < 120; round++) {
+        size_t i = (size_t)rng_below(&w.rng, 4), j = (i + 1) % 4;
+        struct world_link *l = &w.link[rng_below(&w.rng, WORLD_LINKS)];
+        switch (rng_below(&w.rng, 5)) {
+        case 0:
+            if (l->up)
+                world_cut(&w, l);
+            break;
+        case 1:
+            if (w.n_links < 6 || !w.link[0].up)
+                world_connect(&w, i, j);
+            break;
+        case 2:
+            world_fill(&w, i, "b", "x", (int)rng_below(&w.rng, 900), 40);
+            break;
+        default:
+            world_set(&w, i, rng_below(&w.rng, 2) ? "b" : "c", "same", "v");
+        }
+        world_run(&w, rng_below(&w.rng, 12));
+    }
+    for (size_t k = 0; k < w.n_links; k++)
+        if (w.link[k].up)
+            world_cut(&w, &w.link[k]);
+    world_set(&w, 0, "b", "last", "1");
+    world_set(&w, 3, "c", "last", "1");
+    for (size_t i = 0; i < 3; i++)
+        world_connect(&w, i, i + 1);
+    world_settle(&w, 60000);
+    world_run(&w, 200);
+    world_settle(&w, 60000);
+    for (size_t i = 1; i < 4; i++) {
+        world_assert_equal(&w, "b", 0, i);
+        world_assert_equal(&w, "c", 0, i);
+    }
+    world_close(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_go_through_a_core),
+        cmocka_unit_test(a_mesh_agrees),
+        cmocka_unit_test(commits_are_gathered),
+        cmocka_unit_test(a_slow_peer_blocks_nobody),
+        cmocka_unit_test(one_bulk_at_a_time),
+        cmocka_unit_test(a_lost_bulk_is_taken_over),
+        cmocka_unit_test(writes_during_a_bulk_arrive),
+        cmocka_unit_test(random_cuts_and_writes_agree),
+    };
+    return TEST_RUN(tests);
+}
