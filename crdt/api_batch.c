@@ -81,7 +81,7 @@ static int check_count(ecrdt_txn *t, const ecrdt_op *op, uint64_t batch) {
         return db_err(t->db);
     if (h->plan_batch != batch) {
         h->plan_batch = batch;
-        h->plan = h->total + h->waiting;
+        h->plan = keyhead_total(h);
     }
     h->plan = op->op == ECRDT_OP_COUNTER_RESET ? 0 : h->plan + op->num;
     if (h->plan <= INT64_MAX && h->plan >= INT64_MIN)

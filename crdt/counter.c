@@ -2,6 +2,7 @@
 #include "crdt/counter.h"
 #include "crdt/door.h"
 #include "crdt/keyhead.h"
+#include "lib/assert.h"
 #include "lib/err.h"
 
 bool count_decode(slice value, struct count *c) {
@@ -61,6 +62,7 @@ static void read_entry(struct item_shape shape, const struct item *it,
     count_of(shape, it, &c);
     out->live = item_live(it);
     out->total = value_of(&c);
+    out->bound = c.inc > c.dec ? c.inc : c.dec;
 }
 
 const struct type type_entry = {.tag = TAG_ENTRY,
@@ -90,18 +92,22 @@ static int own_entry(ecrdt_txn *t, const struct bucket *bk,
     return ECRDT_OK;
 }
 
-static int load_own(ecrdt_txn *t, struct keyhead *h,
-                    const struct item_key *hk) {
+/* Can inc and dec of this store's entry take the adds that wait and one more
+ * of amount? The head's bound says so at once, but for giant totals. */
+static int room_for(ecrdt_txn *t, const struct keyhead *h,
+                    const struct item_key *hk, uint64_t inc, uint64_t dec) {
+    uint64_t a = h->bound, b = h->bound;
+    if (add_u64(&a, inc) && add_u64(&b, dec))
+        return 1;
     struct item_key k;
     int rc = own_entry(t, h->bk, hk, &k);
+    if (rc == ECRDT_OK)
+        rc = door_find(t, &k);
     if (rc < 0)
         return rc;
-    rc = door_find(t, &k);
-    if (rc < 0)
-        return rc;
-    count_of(item_key_shape(&k), &t->before, &h->count);
-    h->count_loaded = true;
-    return ECRDT_OK;
+    struct count c;
+    count_of(item_key_shape(&k), &t->before, &c);
+    return add_u64(&c.inc, inc) && add_u64(&c.dec, dec);
 }
 
 int counter_add(ecrdt_txn *t, const char *bucket, slice key, int64_t by,
@@ -116,14 +122,18 @@ int counter_add(ecrdt_txn *t, const char *bucket, slice key, int64_t by,
     struct keyhead *h = keyhead_edit(t, bk, &hk, whole);
     if (!h)
         return db_err(t->db);
-    if (!h->count_loaded && (rc = load_own(t, h, &hk)) < 0)
-        return rc;
-    wide next = h->total + h->waiting + by;
-    uint64_t amount = by < 0 ? 0 - (uint64_t)by : (uint64_t)by;
-    uint64_t *sum = by < 0 ? &h->count.dec : &h->count.inc;
-    if (next > INT64_MAX || next < INT64_MIN || !add_u64(sum, amount))
-        return out_of_range(key, by);
-    h->waiting += by;
+    wide next = keyhead_total(h) + by;
+    uint64_t inc = h->inc, dec = h->dec;
+    bool fits = by < 0 ? add_u64(&dec, 0 - (uint64_t)by)
+                       : add_u64(&inc, (uint64_t)by);
+    if (fits && next <= INT64_MAX && next >= INT64_MIN)
+        rc = room_for(t, h, &hk, inc, dec);
+    else
+        rc = 0;
+    if (rc <= 0)
+        return rc < 0 ? rc : out_of_range(key, by);
+    h->inc = inc;
+    h->dec = dec;
     if (!h->count_dirty)
         t->bytes += hk.len;
     h->count_dirty = t->pending = true;
@@ -167,10 +177,14 @@ static int flush_one(ecrdt_txn *t, struct keyhead *h) {
     int found = door_find(t, &k);
     if (found < 0)
         return found;
+    struct count c;
+    count_of(item_key_shape(&k), &t->before, &c);
+    bool fits = add_u64(&c.inc, h->inc) && add_u64(&c.dec, h->dec);
+    INVARIANT(fits); /* room_for() each of them */
     uint8_t value[4 * VARINT_MAX];
-    size_t n = count_encode(value, &h->count);
-    h->count_dirty = false;
-    h->waiting = 0; /* the door adds the difference to the total */
+    size_t n = count_encode(value, &c);
+    h->count_dirty = false; /* the door adds the difference to the total */
+    h->inc = h->dec = 0;
     return door_local(t, h->bk, &k, found, KIND_COUNT, buf_slice(&h->full_key),
                       slice_of(NULL, 0), slice_of(value, n));
 }
@@ -220,12 +234,5 @@ int counter_reset(ecrdt_txn *t, const char *bucket, slice key) {
         if (rc < 0)
             return rc;
     }
-    if (rc < 0)
-        return rc;
-    item_key_head(&k, &first, TAG_COUNTER_HEAD);
-    struct keyhead *h = keyhead_edit(t, bk, &k, slice_of(NULL, 0));
-    if (!h)
-        return db_err(t->db);
-    h->count_loaded = false;
-    return ECRDT_OK;
+    return rc < 0 ? rc : ECRDT_OK;
 }

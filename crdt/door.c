@@ -62,6 +62,8 @@ static int account_key(ecrdt_txn *t, struct bucket *bk,
         return db_err(t->db);
     h->live += (uint64_t)(is.live - was.live);
     h->total += is.total - was.total;
+    if (is.bound > h->bound)
+        h->bound = is.bound;
     h->dirty = t->pending = true;
     return ECRDT_OK;
 }

@@ -44,14 +44,13 @@ static int each_in(slice rec, uint64_t first, uint64_t from,
 
 struct drop_ctx {
     ecrdt_txn *t;
-    struct bucket *bk;
+    struct vv dots; /* the greatest dropped of each origin */
 };
 
-static int raise_bound(void *ctx, const struct dotlog_entry *e) {
+static int note_dropped(void *ctx, const struct dotlog_entry *e) {
     struct drop_ctx *d = ctx;
     const uint8_t *id = origin_id(d->t, e->origin);
-    return id ? clocks_raise(d->t, d->bk, CLOCK_LOG, id, e->seq)
-              : db_err(d->t->db);
+    return id ? vv_raise(&d->dots, id, e->seq, 0) : db_err(d->t->db);
 }
 
 /* Drops the oldest record: what it told is from now on below L. */
@@ -75,8 +74,11 @@ static int drop_oldest(ecrdt_txn *t, struct bucket *bk) {
     db_cursor_close(c);
     if (rc < 0)
         return rc;
-    struct drop_ctx d = {t, bk};
-    rc = each_in(buf_slice(&t->scratch), 0, 0, raise_bound, &d);
+    struct drop_ctx d = {.t = t};
+    rc = each_in(buf_slice(&t->scratch), 0, 0, note_dropped, &d);
+    if (rc == ECRDT_OK)
+        rc = clocks_raise_all(t, bk, CLOCK_LOG, &d.dots);
+    vv_free(&d.dots);
     return rc == ECRDT_ECORRUPT ? txn_corrupt(t, "the dots log") : rc;
 }
 

@@ -5,7 +5,13 @@
 #include "lib/crc32c.h"
 #include <stdlib.h>
 
-enum { FIRST_SLOTS = 16, RECORD_FIXED = 8 + 16 };
+enum { FIRST_SLOTS = 16, BLOCK = 16384 };
+
+struct block {
+    struct block *next;
+    size_t used;
+    _Alignas(16) uint8_t mem[];
+};
 
 /* Open addressing over pointers; slots is a power of two, half full. The
  * list holds the same heads, in the order of their keys when sorted is n:
@@ -13,6 +19,7 @@ enum { FIRST_SLOTS = 16, RECORD_FIXED = 8 + 16 };
 struct keyheads {
     struct keyhead **slot, **list;
     size_t slots, n, list_cap, sorted;
+    struct block *blocks; /* in which the heads lie */
 };
 
 __extension__ typedef unsigned __int128 uwide;
@@ -22,12 +29,15 @@ static uint64_t high(wide v) {
 }
 
 bool keyhead_decode(slice rec, struct keyhead_view *out) {
-    if (rec.len < RECORD_FIXED)
+    const uint8_t *p = rec.data, *end = p + rec.len;
+    size_t n = varint_get(p, end, &out->live);
+    p += n;
+    size_t m = n ? varint_get(p, end, &out->bound) : 0;
+    p += m;
+    if (!m || end - p < 16)
         return false;
-    const uint8_t *p = rec.data;
-    out->live = load64(p);
-    out->total = (wide)((uwide)load64(p + 8) << 64 | load64(p + 16));
-    out->full_key = slice_of(p + RECORD_FIXED, rec.len - RECORD_FIXED);
+    out->total = (wide)((uwide)load64(p) << 64 | load64(p + 8));
+    out->full_key = slice_of(p + 16, (size_t)(end - p) - 16);
     return true;
 }
 
@@ -71,21 +81,39 @@ int keyhead_read(ecrdt_txn *t, const struct item_key *k,
     if (!h)
         return load(t, item_key_db(k), out);
     out->live = h->live + (!h->live && h->count_dirty);
-    out->total = h->total + h->waiting;
+    out->total = keyhead_total(h);
+    out->bound = h->bound;
     out->full_key = buf_slice(&h->full_key);
     return out->live != 0;
+}
+
+/* Memory that lives as long as the table. */
+static void *take(struct keyheads *all, size_t n) {
+    n = (n + 15) & ~(size_t)15;
+    if (!all->blocks || all->blocks->used + n > BLOCK) {
+        struct block *b = alloc_resize(NULL, sizeof *b + BLOCK, 1);
+        if (!b)
+            return NULL;
+        b->next = all->blocks;
+        b->used = 0;
+        all->blocks = b;
+    }
+    void *p = all->blocks->mem + all->blocks->used;
+    all->blocks->used += n;
+    return p;
 }
 
 static struct keyhead *make(ecrdt_txn *t, struct bucket *bk, slice key) {
     struct keyhead_view v;
     if (load(t, key, &v) < 0)
         return NULL;
-    struct keyhead *h = alloc_resize(NULL, sizeof *h + key.len, 1);
+    struct keyhead *h = take(t->keyheads, sizeof *h + key.len);
     if (!h)
         return NULL;
     *h = (struct keyhead){.bk = bk,
                           .live = v.live,
                           .total = v.total,
+                          .bound = v.bound,
                           .key_len = (uint16_t)key.len};
     memcpy(h->key, key.data, key.len);
     buf_put(&h->full_key, v.full_key.data, v.full_key.len);
@@ -169,12 +197,13 @@ static int save(ecrdt_txn *t, struct db_cursor *c, struct keyhead *h) {
         return found;
     if (!h->live)
         return found ? db_cursor_del(c) : ECRDT_OK;
-    uint8_t fixed[RECORD_FIXED];
-    store64(fixed, h->live);
-    store64(fixed + 8, high(h->total));
-    store64(fixed + 16, (uint64_t)h->total);
+    uint8_t fixed[2 * VARINT_MAX + 16], *p = fixed;
+    p += varint_put(p, h->live);
+    p += varint_put(p, h->bound);
+    store64(p, high(h->total));
+    store64(p + 8, (uint64_t)h->total);
     buf_clear(&t->rec);
-    buf_put(&t->rec, fixed, sizeof fixed);
+    buf_put(&t->rec, fixed, (size_t)(p - fixed) + 16);
     buf_put(&t->rec, h->full_key.data, h->full_key.len);
     return db_cursor_put(c, key, &t->rec, found);
 }
@@ -198,11 +227,13 @@ int keyhead_save(ecrdt_txn *t) {
 void keyhead_free(struct keyheads *all) {
     if (!all)
         return;
-    for (size_t i = 0; i < all->slots; i++)
-        if (all->slot[i]) {
-            buf_free(&all->slot[i]->full_key);
-            alloc_free(all->slot[i]);
-        }
+    for (size_t i = 0; i < all->n; i++)
+        buf_free(&all->list[i]->full_key);
+    while (all->blocks) {
+        struct block *b = all->blocks;
+        all->blocks = b->next;
+        alloc_free(b);
+    }
     alloc_free(all->slot);
     alloc_free(all->list);
     alloc_free(all);

@@ -11,6 +11,7 @@
 struct keyhead_view {
     uint64_t live;
     wide total;
+    uint64_t bound; /* of a counter: no inc or dec of an entry is above it */
     slice full_key; /* of a hashed key, else empty; borrowed */
 };
 
@@ -21,17 +22,22 @@ struct keyhead {
     wide total;          /* adds that wait not included */
     struct buf full_key; /* of a hashed key, else empty */
     bool dirty;
-    bool count_loaded;   /* the two below are valid */
-    struct count count;  /* this store's entry, adds that wait included */
-    wide waiting;        /* what they add to total; 0 = none wait */
-    bool count_dirty;
+    bool count_dirty;    /* counter adds wait: inc and dec are their sums */
+    uint64_t inc, dec;
+    uint64_t bound;      /* no inc or dec of an entry is above it */
     wide plan; /* value after the operations of a batch, while it is checked */
     uint64_t plan_batch;
     uint16_t key_len;
     uint8_t key[]; /* LMDB key */
 };
 
-/* The record is live (8), total (16, two's complement), whole key. */
+/* Its total, adds that wait included. */
+static inline wide keyhead_total(const struct keyhead *h) {
+    return h->total + h->inc - h->dec;
+}
+
+/* The record: varint live, varint bound, total (16, two's complement), and
+ * the whole key if it is hashed. */
 bool keyhead_decode(slice rec, struct keyhead_view *out);
 
 /* The head of k, whose tag is a head tag, as t sees it, adds that wait

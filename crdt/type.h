@@ -11,6 +11,7 @@ __extension__ typedef __int128 wide;
 struct reading {
     int64_t live; /* 1 if the item is there: an element, a counter entry */
     wide total;   /* of a counter                                       */
+    uint64_t bound; /* of a counter: the greater of inc and dec         */
 };
 
 struct type {

@@ -311,6 +311,9 @@ static void announce(const struct relay *r) {
 }
 
 static void finish(struct relay *r) {
+    sigset_t all;
+    sigfillset(&all); /* a late TERM must not spoil an orderly end */
+    sigprocmask(SIG_BLOCK, &all, NULL);
     node_free(r->node);
     for (size_t i = 0; r->loop && i < SIGNALS; i++)
         r->loop->t->handle_free(r->signals[i]);

@@ -205,7 +205,7 @@ static int latency(char **a) {
     size_t n = (size_t)atol(a[3]);
     uint64_t *us = calloc(n, sizeof *us);
     for (size_t i = 0; i < n; i++) {
-        char value[32];
+        char value[64];
         snprintf(value, sizeof value, "%zu-%ld", i, (long)getpid());
         ecrdt_txn *t = ecrdt_auto(from);
         if (ecrdt_reg_set(t, a[2], ecrdt_str("latency"), ecrdt_str(value)) < 0)
@@ -413,6 +413,13 @@ static int await_bye(struct client *c) {
     return errno == EAGAIN || !said;
 }
 
+static int client_close(struct client *c, int result) {
+    channel_close(c->ch);
+    identity_free(&c->self);
+    close(c->fd);
+    return ecrdt_close(c->store) < 0 ? 2 : result;
+}
+
 /* hostile STORE KEY_FILE PEER_KEY PORT MODE: misbehaves after a good
  * handshake; 0 if the peer says BYE and hangs up. */
 static int hostile(char **a) {
@@ -428,7 +435,7 @@ static int hostile(char **a) {
         setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
         while (recv(c.fd, junk, sizeof junk, 0) > 0)
             continue;
-        return errno == EAGAIN;
+        return client_close(&c, errno == EAGAIN);
     }
     if (!strcmp(mode, "type"))
         channel_send(c.ch, 200, slice_of(junk, 10), 1);
@@ -442,13 +449,14 @@ static int hostile(char **a) {
         message_chunk_header(&b, "b", false, sizeof junk);
         buf_put(&b, junk, sizeof junk);
         channel_send(c.ch, MESSAGE_CHUNK, buf_slice(&b), 1);
+        buf_free(&b);
     }
     if (!strcmp(mode, "huge")) {
         static uint8_t big[MESSAGE_CLOCK_MAX + 1];
         channel_send(c.ch, MESSAGE_CLOCK, slice_of(big, sizeof big), 1);
     }
     flush_out(&c);
-    return await_bye(&c);
+    return client_close(&c, await_bye(&c));
 }
 
 /* deaf STORE KEY_FILE PEER_KEY PORT SECONDS: says that it has nothing, then
@@ -461,7 +469,7 @@ static int deaf(char **a) {
     puts("deaf");
     fflush(stdout);
     sleep((unsigned)atoi(a[4]));
-    return 0;
+    return client_close(&c, 0);
 }
 
 /* half PORT SECONDS: connects and says nothing; 0 if it is hung up on. */

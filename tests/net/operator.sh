@@ -101,7 +101,13 @@ if command -v python3 >/dev/null; then
     check 'STOPPING=1 comes' logged notified STOPPING=1
     kill $listener
 fi
+kill -STOP "${pid[e2]}"
+set_key core b k v5
 kill -TERM "${pid[core]}"
+logged core 'msg="draining"'
 kill -TERM "${pid[core]}"
-check 'a second TERM ends it at once' stop core TERM
+check 'a second TERM ends it at once' logged core 'reason="second signal"' 2
+wait "${pid[core]}"
+check 'in order' [ $? = 0 ]
+unset 'pid[core]'
 finish

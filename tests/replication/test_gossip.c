@@ -120,7 +120,8 @@ static void one_bulk_at_a_time(void **state) {
     }
     world_assert_equal(&w, "b", 1, 2);
     world_assert_equal(&w, "b", 0, 2);
-    uint64_t items = a->end[0].s->stats.items_out + b->end[0].s->stats.items_out;
+    uint64_t items =
+        a->end[0].s->stats.items_out + b->end[0].s->stats.items_out;
     print_message("# two senders: %llu items for 10010\n",
                   (unsigned long long)items);
     assert_true(held);

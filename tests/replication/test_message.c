@@ -67,8 +67,7 @@ static void altered_hellos_are_refused(void **state) {
     buf_put(&f->body, "", 1);
     assert_code(ECRDT_EPEER, hello_decode(buf_slice(&f->body), f->pk, &got));
     f->body.data[1] = MESSAGE_VERSION + 1;
-    assert_code(ECRDT_EVERSION,
-                hello_decode(buf_slice(&f->body), f->pk, &got));
+    assert_code(ECRDT_EVERSION, hello_decode(buf_slice(&f->body), f->pk, &got));
 }
 
 static void clocks_travel(void **state) {
@@ -89,8 +88,7 @@ static void clocks_travel(void **state) {
     assert_true(ranges_eq(&c.ranges, &rs) && vv_eq(&c.floor, &floor));
     clock_free(&c);
     for (size_t n = 0; n < b.len; n++) {
-        assert_code(ECRDT_EPEER,
-                    message_clock_decode(slice_of(b.data, n), &c));
+        assert_code(ECRDT_EPEER, message_clock_decode(slice_of(b.data, n), &c));
         clock_free(&c);
     }
     buf_put(&b, "", 1);
@@ -143,8 +141,7 @@ static void chunks_travel(void **state) {
     assert_true(m.more);
     assert_slice_equal(m.chunk, slice_str("bytes"));
     for (size_t n = 0; n < b.len; n++)
-        assert_code(ECRDT_EPEER,
-                    message_chunk_decode(slice_of(b.data, n), &m));
+        assert_code(ECRDT_EPEER, message_chunk_decode(slice_of(b.data, n), &m));
     buf_put(&b, "x", 1);
     assert_code(ECRDT_EPEER, message_chunk_decode(buf_slice(&b), &m));
     buf_free(&b);

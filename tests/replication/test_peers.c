@@ -106,8 +106,9 @@ static void records_are_written_when_due(void **state) {
     assert_code(0, peers_write(&f->ps, f->s, false, 1500, 78500)); /* soon */
     assert_code(1, peers_write(&f->ps, f->s, false, 3000, 79000));
     assert_code(0, peers_write(&f->ps, f->s, false, 9000, 80000)); /* same */
-    assert_code(1, peers_write(&f->ps, f->s, false, 19000,
-                               79000 + PEERS_STALE_MS / 3)); /* a sign of life */
+    assert_code(1,
+                peers_write(&f->ps, f->s, false, 19000,
+                            79000 + PEERS_STALE_MS / 3)); /* a sign of life */
     peers_drop(&f->ps, p);
     assert_null(peers_find(&f->ps, p->key));
     assert_code(1, peers_write(&f->ps, f->s, true, 19001, 99000));

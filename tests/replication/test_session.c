@@ -210,7 +210,8 @@ static void broken_rules_end_the_link(void **state) {
                    BYE_PROTOCOL); /* twice */
     message_chunk_header(&b, "b", false, 4);
     buf_put(&b, junk, 4);
-    assert_refused(MESSAGE_CHUNK, buf_slice(&b), false, BYE_PROTOCOL); /* early */
+    assert_refused(MESSAGE_CHUNK, buf_slice(&b), false,
+                   BYE_PROTOCOL); /* early */
     assert_refused(MESSAGE_CHUNK, buf_slice(&b), true, BYE_PROTOCOL);
     buf_clear(&b);
     assert_ok(ranges_init(&none));

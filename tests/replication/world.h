@@ -62,8 +62,8 @@ static inline int world_allow(void *ctx, const uint8_t pk[32]) {
 }
 
 /* A session of node i towards the key of node j. */
-static inline struct session *world_session(struct world *w, size_t i,
-                                            size_t j, bool initiator) {
+static inline struct session *world_session(struct world *w, size_t i, size_t j,
+                                            bool initiator) {
     struct world_node *n = &w->node[i];
     struct session *s;
     struct session_conf conf = {.channel = {.self = &n->self,
@@ -72,8 +72,7 @@ static inline struct session *world_session(struct world *w, size_t i,
                                             .realm = "test"}};
     memcpy(conf.channel.expect, w->node[j].self.pk, 32);
     rng_bytes(&w->rng, conf.channel.ephemeral, 32);
-    assert_ok(hello_make(&conf.hello, n->s, "node", 0, n->self.pk,
-                         n->self.sk));
+    assert_ok(hello_make(&conf.hello, n->s, "node", 0, n->self.pk, n->self.sk));
     assert_ok(session_open(&conf, w->now, &s));
     return s;
 }
@@ -90,10 +89,10 @@ static inline struct world_link *world_connect(struct world *w, size_t i,
         l = &w->link[w->n_links++];
     }
     *l = (struct world_link){.up = true};
-    l->end[0] = (struct world_end){.node = i,
-                                   .s = world_session(w, i, j, true)};
-    l->end[1] = (struct world_end){.node = j,
-                                   .s = world_session(w, j, i, false)};
+    l->end[0] =
+        (struct world_end){.node = i, .s = world_session(w, i, j, true)};
+    l->end[1] =
+        (struct world_end){.node = j, .s = world_session(w, j, i, false)};
     return l;
 }
 
@@ -240,7 +239,8 @@ static inline void world_close(struct world *w) {
     }
 }
 
-/* ---- a puppet: a channel whose messages the test writes and reads itself -- */
+/* ---- a puppet: a channel whose messages the test writes and reads itself --
+ */
 
 struct puppet {
     struct channel *ch;

@@ -1,0 +1,194 @@
+/* test_bucket.c: buckets by name, their limits, and their head records. */
+#include "crdt/store.h"
+#include "crdt/clocks.h"
+#include "tests/crdt/kit.h"
+
+static int put(ecrdt_txn *t, const char *bucket) {
+    return ecrdt_reg_set(t, bucket, slice_str("k"), slice_str("v"));
+}
+
+static void names_have_limits(void **state) {
+    (void)state;
+    char name[ECRDT_MAX_BUCKET_NAME + 2];
+    memset(name, 'n', sizeof name);
+    name[ECRDT_MAX_BUCKET_NAME + 1] = 0;
+    ecrdt_txn *t = kit_write(0);
+    assert_code(ECRDT_EINVAL, put(t, name)); /* 65 */
+    assert_code(ECRDT_EINVAL, put(t, ""));
+    assert_code(ECRDT_EINVAL, put(t, NULL));
+    name[ECRDT_MAX_BUCKET_NAME] = 0;
+    assert_ok(put(t, name)); /* 64 */
+    assert_ok(put(t, "n"));
+    assert_ok(put(t, "\xff any bytes \x01"));
+    assert_ok(ecrdt_commit(t)); /* EINVAL did not stick */
+    t = kit_read(0);
+    slice v;
+    assert_code(1, ecrdt_reg_get(t, name, slice_str("k"), &v, NULL));
+    assert_code(0, ecrdt_reg_get(t, "nn", slice_str("k"), &v, NULL));
+    assert_code(ECRDT_EINVAL, ecrdt_reg_get(t, "", slice_str("k"), &v, NULL));
+    ecrdt_abort(t);
+}
+
+static int add_name(void *ctx, const void *name, size_t len) {
+    struct buf *b = ctx;
+    buf_put(b, name, len);
+    buf_put(b, ",", 1);
+    return 0;
+}
+
+static int stop(void *ctx, const void *name, size_t len) {
+    (void)name, (void)len;
+    return ++*(int *)ctx == 2;
+}
+
+static void names_are_listed_in_order(void **state) {
+    (void)state;
+    static const char *const names[] = {"b", "a", "ab", "aa", "\xff", "B"};
+    struct buf b = {0};
+    assert_ok(ecrdt_buckets(kit(0), add_name, &b));
+    assert_int_equal(b.len, 0);
+    ecrdt_txn *t = kit_write(0);
+    for (size_t i = 0; i < 6; i++)
+        assert_ok(put(t, names[i]));
+    assert_ok(ecrdt_commit(t));
+    assert_ok(ecrdt_buckets(kit(0), add_name, &b));
+    assert_slice_equal(buf_slice(&b), slice_str("B,a,aa,ab,b,\xff,"));
+    int n = 0;
+    assert_code(ECRDT_ECANCELED, ecrdt_buckets(kit(0), stop, &n));
+    assert_int_equal(n, 2);
+    assert_code(ECRDT_EINVAL, ecrdt_buckets(kit(0), NULL, NULL));
+    buf_free(&b);
+}
+
+static void a_store_has_1024_buckets(void **state) {
+    (void)state;
+    char name[16];
+    ecrdt_txn *t = kit_write(0);
+    for (int i = 0; i < ECRDT_MAX_BUCKETS; i++) {
+        snprintf(name, sizeof name, "b%d", i);
+        assert_ok(put(t, name));
+    }
+    assert_code(ECRDT_ETOOBIG, put(t, "one more"));
+    assert_true(strstr(ecrdt_errmsg(), "1024") != NULL);
+    assert_ok(put(t, "b0"));
+    assert_ok(ecrdt_commit(t));
+    t = kit_write(0);
+    assert_code(ECRDT_ETOOBIG, put(t, "one more"));
+    assert_ok(put(t, "b1023"));
+    assert_ok(ecrdt_commit(t));
+    ecrdt_stats st = {.size = sizeof st};
+    assert_ok(ecrdt_stat_read(kit(0), &st));
+    assert_int_equal(st.buckets, ECRDT_MAX_BUCKETS);
+    /* A chunk for another bucket is refused and counted. */
+    kit_set(1, "k", "v");
+    struct ranges none = {0};
+    struct buf out = {0};
+    assert_int_equal(kit_build(1, &none, 10, &out), 1);
+    struct chunk_report r = kit_apply(0, buf_slice(&out));
+    assert_int_equal(r.refused, 1);
+    assert_int_equal(r.applied, 0);
+    ranges_free(&none);
+    buf_free(&out);
+}
+
+/* Reading, and writes that fail or come to nothing, make no bucket. */
+static void only_a_write_makes_a_bucket(void **state) {
+    (void)state;
+    slice v, k = slice_str("k");
+    uint64_t n;
+    struct buf b = {0};
+    ecrdt_txn *t = kit_write(0);
+    assert_code(0, ecrdt_reg_get(t, "x", k, &v, NULL));
+    assert_code(0, ecrdt_reg_del(t, "x", k));
+    assert_code(0, ecrdt_set_remove(t, "x", k, k));
+    assert_ok(ecrdt_set_clear(t, "x", k));
+    assert_ok(ecrdt_set_size(t, "x", k, &n));
+    assert_ok(ecrdt_counter_reset(t, "x", k));
+    assert_code(ECRDT_EINVAL, ecrdt_reg_set(t, "x", slice_str(""), k));
+    assert_code(ECRDT_ETOOBIG,
+                ecrdt_reg_set(t, "x", k, kit_fill(ECRDT_MAX_VALUE + 1, 'v')));
+    assert_ok(ecrdt_commit(t));
+    assert_code(1, ecrdt_settled(kit(0), "x"));
+    assert_ok(ecrdt_buckets(kit(0), add_name, &b));
+    assert_int_equal(b.len, 0);
+    buf_free(&b);
+}
+
+static void heads_survive_a_new_process(void **state) {
+    (void)state;
+    struct bucket_head was, is;
+    for (int i = 0; i < 50; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "%d", i % 20);
+        kit_set(0, key, "v");
+    }
+    kit_del(0, "3");
+    ecrdt_txn *t = kit_read(0);
+    was = kit_bucket(t)->head;
+    uint8_t log[2048], cuts[256];
+    size_t n_log = was.log_open.len, n_cuts = was.cuts.len;
+    memcpy(log, was.log_open.data, n_log);
+    if (n_cuts)
+        memcpy(cuts, was.cuts.data, n_cuts);
+    ecrdt_abort(t);
+    kit_close(0);
+    t = kit_read(0);
+    is = kit_bucket(t)->head;
+    assert_slice_equal(buf_slice(&is.log_open), slice_of(log, n_log));
+    assert_slice_equal(buf_slice(&is.cuts), slice_of(cuts, n_cuts));
+    was.log_open = is.log_open;
+    was.cuts = is.cuts;
+    assert_memory_equal(&was, &is, sizeof was);
+    assert_int_equal(is.seq, 51);
+    assert_int_equal(is.live, 19);
+    assert_int_equal(is.tombs, 1);
+    ecrdt_abort(t);
+}
+
+/* h = first 8 bytes of BLAKE2b-128(h before | e16 of the commit's events). */
+static void commits_are_chained(void **state) {
+    (void)state;
+    uint64_t h = 0;
+    struct item it = {0};
+    for (int i = 0; i < 3; i++) {
+        uint8_t all[8 + 2 * CRYPTO_E16], sum[16];
+        store64(all, h);
+        ecrdt_txn *t = kit_write(0);
+        assert_ok(ecrdt_reg_set(t, KIT_B, slice_str("a"), slice_str("v")));
+        assert_ok(ecrdt_reg_set(t, KIT_B, slice_str("b"), slice_str("v")));
+        assert_ok(ecrdt_reg_set(t, KIT_B, slice_str("a"), slice_str("w")));
+        assert_ok(ecrdt_commit(t));
+        t = kit_read(0);
+        struct bucket *bk = kit_bucket(t);
+        for (int e = 0; e < 2; e++) {
+            struct item_key k;
+            slice rec;
+            item_key_make(&k, bk->id, slice_str(e ? "b" : "a"), TAG_REGISTER);
+            assert_code(1, db_get(t->db, DB_ITEMS, item_key_db(&k), &rec));
+            assert_ok(item_decode(&it, rec));
+            memcpy(all + 8 + e * CRYPTO_E16, it.ev[0].e16, CRYPTO_E16);
+        }
+        crypto_blake2b(sum, 16, slice_of(all, sizeof all));
+        h = load64(sum);
+        assert_true(bk->head.h == h);
+        ecrdt_abort(t);
+    }
+    kit_pull(1, 0);
+    struct ranges rs = {0};
+    kit_clock(1, &rs);
+    assert_true(rs.r[0].clk.e[0].h == h);
+    ranges_free(&rs);
+    item_free(&it);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        kit_test(names_have_limits),
+        kit_test(names_are_listed_in_order),
+        kit_test(a_store_has_1024_buckets),
+        kit_test(only_a_write_makes_a_bucket),
+        kit_test(heads_survive_a_new_process),
+        kit_test(commits_are_chained),
+    };
+    return TEST_RUN(tests);
+}

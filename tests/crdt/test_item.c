@@ -1,0 +1,228 @@
+/* test_item.c: records of items, names of events, digests. */
+#include "crdt/item.h"
+#include "tests/support/test.h"
+
+static struct rng rng;
+enum { SIBLINGS = 6 };
+
+static uint8_t payload[300], names[SIBLINGS][CRYPTO_E16];
+
+static void random_item(struct item *it, size_t n) {
+    uint32_t origin = 0;
+    it->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct event *e = item_add(it);
+        assert_non_null(e);
+        origin += 1 + (uint32_t)(rng_magnitude(&rng) >> 35);
+        rng_bytes(&rng, names[i], CRYPTO_E16);
+        e->origin = origin;
+        e->seq = rng_magnitude(&rng);
+        e->hlc = rng_u64(&rng);
+        e->kind = (uint8_t)(1 + rng_below(&rng, 3));
+        e->e16 = names[i];
+        e->payload = payload;
+        e->len = e->kind == KIND_TOMB ? 0 : (uint32_t)rng_below(&rng, 300);
+    }
+}
+
+static void assert_same_event(const struct event *a, const struct event *b) {
+    assert_int_equal(a->origin, b->origin);
+    assert_int_equal(a->seq, b->seq);
+    assert_int_equal(a->hlc, b->hlc);
+    assert_int_equal(a->kind, b->kind);
+    assert_memory_equal(a->e16, b->e16, CRYPTO_E16);
+    assert_slice_equal(slice_of(a->payload, a->len),
+                       slice_of(b->payload, b->len));
+}
+
+static void records_round_trip(void **state) {
+    (void)state;
+    struct item a = {0}, b = {0};
+    struct buf rec = {0}, again = {0};
+    rng_bytes(&rng, payload, sizeof payload);
+    for (int round = 0; round < 500; round++) {
+        random_item(&a, 1 + rng_below(&rng, SIBLINGS));
+        buf_clear(&rec);
+        buf_clear(&again);
+        item_encode(&rec, &a);
+        assert_ok(item_decode(&b, buf_slice(&rec)));
+        assert_int_equal(a.n, b.n);
+        struct event e;
+        size_t at = 0;
+        for (size_t i = 0; i < a.n; i++) {
+            assert_same_event(&a.ev[i], &b.ev[i]);
+            assert_code(1, item_walk(buf_slice(&rec), &at, &e));
+            assert_same_event(&a.ev[i], &e);
+            assert_false(b.ev[i].fresh);
+        }
+        assert_code(0, item_walk(buf_slice(&rec), &at, &e));
+        item_encode(&again, &b);
+        assert_slice_equal(buf_slice(&rec), buf_slice(&again));
+    }
+    item_free(&a);
+    item_free(&b);
+    buf_free(&rec);
+    buf_free(&again);
+}
+
+/* Cut anywhere, or with a wrong count: refused, nothing read past the end. */
+static void damaged_records_are_refused(void **state) {
+    (void)state;
+    struct item a = {0}, b = {0};
+    struct buf rec = {0};
+    random_item(&a, 3);
+    item_encode(&rec, &a);
+    for (size_t n = 0; n < rec.len; n++) {
+        uint8_t *exact = malloc(n + 1);
+        assert_non_null(exact);
+        memcpy(exact, rec.data, n);
+        assert_code(ECRDT_ECORRUPT, item_decode(&b, slice_of(exact, n)));
+        free(exact);
+    }
+    for (uint8_t count = 0; count < 9; count++) {
+        rec.data[0] = count;
+        assert_code(count == 3 ? 0 : ECRDT_ECORRUPT,
+                    item_decode(&b, buf_slice(&rec)));
+    }
+    rec.data[0] = 3;
+    uint8_t more = 0;
+    buf_put(&rec, &more, 1);
+    assert_code(ECRDT_ECORRUPT, item_decode(&b, buf_slice(&rec)));
+    item_free(&a);
+    item_free(&b);
+    buf_free(&rec);
+}
+
+static void siblings_are_found(void **state) {
+    (void)state;
+    struct item it = {0};
+    assert_false(item_live(&it));
+    *item_add(&it) = (struct event){.origin = 2, .seq = 7, .kind = KIND_TOMB};
+    assert_false(item_live(&it));
+    *item_add(&it) = (struct event){.origin = 5, .seq = 1, .kind = KIND_COUNT};
+    assert_true(item_live(&it));
+    assert_ptr_equal(item_of_origin(&it, 5), &it.ev[1]);
+    assert_null(item_of_origin(&it, 3));
+    assert_true(item_has(&it, 2, 7));
+    assert_false(item_has(&it, 2, 8));
+    assert_false(item_has(&it, 5, 7));
+    item_free(&it);
+    assert_int_equal(it.n, 0);
+}
+
+/* By Python: blake2b(origin | >Q seq | >Q hlc | B kind | >H len | id |
+ * payload, digest_size=16, person=b'ecrdt-event-1' padded with zeros,
+ * salt=blake2b(b'bucket', digest_size=16)). */
+static void names_are_as_specified(void **state) {
+    (void)state;
+    uint8_t salt[16], origin[16], id[10], want[16], got[16];
+    struct buf scratch = {0};
+    crypto_blake2b(salt, 16, slice_str("bucket"));
+    for (uint8_t i = 0; i < 16; i++)
+        origin[i] = i;
+    hex_decode(id, sizeof id, "610000000000000001 10");
+    struct event e = {.seq = 7,
+                      .hlc = 0x0123456789abcdef,
+                      .kind = KIND_PUT,
+                      .payload = (const uint8_t *)"value",
+                      .len = 5};
+    assert_ok(event_e16(got, salt, origin, slice_of(id, 10), &e, &scratch));
+    hex_decode(want, 16, "af1aa9e48a36e312caed0090fda10464");
+    assert_memory_equal(got, want, 16);
+    e.kind = KIND_TOMB;
+    e.len = 0;
+    e.payload = NULL;
+    assert_ok(event_e16(got, salt, origin, slice_of(id, 10), &e, &scratch));
+    hex_decode(want, 16, "4f446e053fb8e22aef1b3e251871ec0c");
+    assert_memory_equal(got, want, 16);
+    buf_free(&scratch);
+}
+
+/* Each field that goes into a name changes it. */
+static void names_hold_every_field(void **state) {
+    (void)state;
+    uint8_t salt[2][16] = {{0}, {1}}, origin[2][16] = {{0}, {1}};
+    struct event base = {.seq = 1,
+                         .hlc = 2,
+                         .kind = KIND_PUT,
+                         .payload = (const uint8_t *)"ab",
+                         .len = 1};
+    uint8_t seen[9][16];
+    struct buf s = {0};
+    slice id = slice_str("x");
+    struct event e[5] = {base, base, base, base, base};
+    e[1].seq++;
+    e[2].hlc++;
+    e[3].kind = KIND_COUNT;
+    e[4].len = 2;
+    for (int i = 0; i < 5; i++)
+        assert_ok(event_e16(seen[i], salt[0], origin[0], id, &e[i], &s));
+    assert_ok(event_e16(seen[5], salt[1], origin[0], id, &base, &s));
+    assert_ok(event_e16(seen[6], salt[0], origin[1], id, &base, &s));
+    assert_ok(
+        event_e16(seen[7], salt[0], origin[0], slice_str("y"), &base, &s));
+    base.len = 0; /* id "xa" and no payload is not id "x", payload "a" */
+    assert_ok(
+        event_e16(seen[8], salt[0], origin[0], slice_str("xa"), &base, &s));
+    for (int i = 0; i < 9; i++)
+        for (int k = 0; k < i; k++)
+            assert_memory_not_equal(seen[i], seen[k], 16);
+    buf_free(&s);
+}
+
+static void digests_are_sums(void **state) {
+    (void)state;
+    uint8_t sum[16] = {0}, one[16] = {[15] = 1}, all[16], zero[16] = {0};
+    memset(all, 0xff, 16);
+    digest_add(sum, all);
+    assert_memory_equal(sum, all, 16);
+    digest_add(sum, one); /* wraps */
+    assert_memory_equal(sum, zero, 16);
+    digest_sub(sum, one);
+    assert_memory_equal(sum, all, 16);
+    uint8_t low[16] = {[8] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    uint8_t carried[16] = {[7] = 1};
+    digest_add(low, one);
+    assert_memory_equal(low, carried, 16);
+    memset(sum, 0, 16);
+    uint8_t e[8][16];
+    for (int i = 0; i < 8; i++) {
+        rng_bytes(&rng, e[i], 16);
+        digest_add(sum, e[i]);
+    }
+    for (int i = 7; i >= 0; i--) /* in any order */
+        digest_sub(sum, e[(i * 3) % 8]);
+    assert_memory_equal(sum, zero, 16);
+}
+
+static void no_memory_is_told(void **state) {
+    (void)state;
+    struct item it = {0};
+    struct buf s = {0};
+    fault_alloc_at(1);
+    assert_null(item_add(&it));
+    assert_int_equal(it.n, 0);
+    uint8_t out[16], id[16] = {0};
+    struct event e = {.seq = 1, .kind = KIND_TOMB};
+    fault_alloc_at(1);
+    assert_code(ECRDT_ENOMEM, event_e16(out, id, id, slice_str("x"), &e, &s));
+    fault_alloc_at(0);
+    buf_free(&s);
+}
+
+int main(void) {
+    fault_alloc_install();
+    if (crypto_init() < 0)
+        return 1;
+    rng = rng_seed();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_round_trip),
+        cmocka_unit_test(damaged_records_are_refused),
+        cmocka_unit_test(siblings_are_found),
+        cmocka_unit_test(names_are_as_specified),
+        cmocka_unit_test(names_hold_every_field),
+        cmocka_unit_test(digests_are_sums),
+        cmocka_unit_test(no_memory_is_told),
+    };
+    return TEST_RUN(tests);
+}

@@ -1,0 +1,199 @@
+/* test_sync_once.c: the public call against a node in another thread, and all
+ * that can be wrong with its arguments and peers. */
+#include "edgecrdt_sync.h"
+#include "tests/replication/pair.h"
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+struct core {
+    struct pair p;
+    pthread_t thread;
+    struct loop_handle *quit;
+    char peer[128]; /* "ed25519:KEY@127.0.0.1:port" */
+    char *dir;      /* of the function's store and key */
+    ecrdt_store *s;
+    char key_file[512];
+};
+
+static void on_quit(void *ctx) {
+    struct core *c = ctx;
+    c->p.loop->t->stop(c->p.loop);
+}
+
+static void *serve(void *ctx) {
+    struct core *c = ctx;
+    c->p.loop->t->run(c->p.loop);
+    return NULL;
+}
+
+static int setup(void **state) {
+    struct core *c = calloc(1, sizeof *c);
+    struct identity id;
+    char text[IDENTITY_TEXT];
+    uint8_t seed[32];
+    pair_open(&c->p, 1);
+    assert_ok(c->p.loop->t->async_new(c->p.loop, on_quit, c, &c->quit));
+    c->dir = tmpdir_make();
+    c->s = assert_handle(ecrdt_open(path_join(c->dir, "s"), NULL));
+    crypto_random(seed, sizeof seed);
+    snprintf(c->key_file, sizeof c->key_file, "%s", path_join(c->dir, "key"));
+    assert_ok(identity_create(c->key_file, seed));
+    assert_ok(identity_load(&id, c->key_file));
+    struct node_peer peer = {.name = "fn"};
+    memcpy(peer.key, id.pk, 32);
+    identity_free(&id);
+    assert_ok(node_set_peers(c->p.node[0].n, &peer, 1));
+    snprintf(c->peer, sizeof c->peer, "%s@127.0.0.1:%u",
+             identity_text(text, c->p.node[0].self.pk), c->p.node[0].port);
+    *state = c;
+    return 0;
+}
+
+static void start(struct core *c) {
+    pthread_create(&c->thread, NULL, serve, c);
+}
+
+static void quit(struct core *c) {
+    c->p.loop->t->async_send(c->quit);
+    pthread_join(c->thread, NULL);
+}
+
+static int teardown(void **state) {
+    struct core *c = *state;
+    c->p.loop->t->handle_free(c->quit);
+    pair_close(&c->p);
+    assert_ok(ecrdt_close(c->s));
+    tmpdir_remove(c->dir);
+    free(c);
+    return 0;
+}
+
+static int sync_peers(struct core *c, const char *const *peers, size_t n,
+                      int timeout_ms, ecrdt_sync_report *r) {
+    ecrdt_sync_conf conf = ECRDT_SYNC_CONF_INIT;
+    conf.key_file = c->key_file;
+    conf.realm = "test";
+    conf.peers = peers;
+    conf.npeers = n;
+    *r = (ecrdt_sync_report){.size = sizeof *r};
+    return ecrdt_sync_once(c->s, &conf, timeout_ms, r);
+}
+
+static void put(ecrdt_store *s, const char *key) {
+    ecrdt_txn *t = ecrdt_auto(s);
+    assert_ok(ecrdt_reg_set(t, "b", ecrdt_str(key), ecrdt_str("v")));
+    ecrdt_abort(t);
+}
+
+static void pushes_and_pulls(void **state) {
+    struct core *c = *state;
+    const char *peers[] = {c->peer};
+    ecrdt_sync_report r;
+    uint8_t a[16], b[16];
+    put(c->s, "mine");
+    put(c->p.node[0].s, "theirs");
+    start(c);
+    assert_code(1, sync_peers(c, peers, 1, 10000, &r));
+    assert_int_equal(r.peers_reached, 1);
+    assert_int_equal(r.peers_synced, 1);
+    assert_int_equal(r.items_applied, 1);
+    assert_int_equal(r.items_sent, 1);
+    assert_true(r.bytes_sent > 300 && r.bytes_received > 300);
+    assert_code(1, sync_peers(c, peers, 1, 10000, &r));
+    assert_int_equal(r.items_applied + r.items_sent, 0);
+    quit(c);
+    assert_ok(ecrdt_digest(c->s, "b", a));
+    assert_ok(ecrdt_digest(c->p.node[0].s, "b", b));
+    assert_memory_equal(a, b, 16);
+}
+
+static void a_deadline_names_who_is_missing(void **state) {
+    struct core *c = *state;
+    char nobody[128];
+    ecrdt_sync_report r;
+    snprintf(nobody, sizeof nobody, "%.51s@127.0.0.1:1", c->peer);
+    const char *one[] = {nobody}, *two[] = {c->peer, nobody};
+    uint64_t begin = now_ms();
+    assert_code(ECRDT_EIO, sync_peers(c, one, 1, 300, &r));
+    assert_in_range(now_ms() - begin, 290, 3000);
+    assert_int_equal(r.peers_reached, 0);
+    assert_non_null(strstr(ecrdt_errmsg(), "127.0.0.1:1"));
+    assert_non_null(strstr(ecrdt_errmsg(), "refused"));
+    /* Two peers of one key are one peer; another key that nobody has: */
+    nobody[10] = nobody[10] == 'A' ? 'B' : 'A';
+    start(c);
+    assert_code(0, sync_peers(c, two, 2, 1000, &r));
+    quit(c);
+    assert_int_equal(r.peers_synced, 1);
+    assert_null(strstr(ecrdt_errmsg(), c->peer + 52));
+}
+
+static void a_refusal_ends_it_early(void **state) {
+    struct core *c = *state;
+    const char *peers[] = {c->peer};
+    ecrdt_sync_report r;
+    assert_ok(node_set_peers(c->p.node[0].n, NULL, 0));
+    start(c);
+    uint64_t begin = now_ms();
+    assert_code(ECRDT_EAUTH, sync_peers(c, peers, 1, 20000, &r));
+    quit(c);
+    assert_true(now_ms() - begin < 5000);
+    assert_int_equal(r.peers_reached, 0);
+}
+
+static void arguments_are_checked(void **state) {
+    struct core *c = *state;
+    const char *peers[] = {c->peer, "nonsense"};
+    ecrdt_sync_conf conf = ECRDT_SYNC_CONF_INIT;
+    ecrdt_sync_report r = {.size = 1};
+    assert_true(ecrdt_sync_once(NULL, &conf, 1, NULL) < 0);
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, NULL, 1, NULL));
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 1, NULL));
+    conf.key_file = c->key_file;
+    conf.peers = peers;
+    conf.npeers = 2;
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 100, NULL));
+    assert_non_null(strstr(ecrdt_errmsg(), "nonsense"));
+    conf.npeers = 1;
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 0, NULL));
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 100, &r));
+    conf.key_file = "/nonexistent";
+    assert_code(ECRDT_ENOENT, ecrdt_sync_once(c->s, &conf, 100, NULL));
+    conf.npeers = 1000;
+    conf.key_file = c->key_file;
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 100, NULL));
+}
+
+/* The caller's signals and threads stay as they were. */
+static void the_process_is_left_alone(void **state) {
+    struct core *c = *state;
+    char nobody[128];
+    ecrdt_sync_report r;
+    sigset_t before, after;
+    snprintf(nobody, sizeof nobody, "%.51s@localhost:1", c->peer);
+    const char *one[] = {nobody};
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    sync_peers(c, one, 1, 200, &r);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    assert_int_equal(sigismember(&before, SIGPIPE),
+                     sigismember(&after, SIGPIPE));
+    size_t len;
+    char *status = file_read("/proc/self/status", &len);
+    assert_non_null(strstr(status, "Threads:\t1\n"));
+    free(status);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_process_is_left_alone, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(pushes_and_pulls, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_deadline_names_who_is_missing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_refusal_ends_it_early, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(arguments_are_checked, setup, teardown),
+    };
+    return TEST_RUN(tests);
+}
