@@ -47,6 +47,9 @@ uint64_t rng_next(void);
 void key_of(uint8_t out[KEY_BYTES], uint64_t i);
 /* 64 bytes that were never written before. */
 void fresh_value(uint8_t out[VALUE_BYTES]);
+
+/* Reads every byte of a value, as whoever asked for it does. */
+void consume(const void *value, size_t n);
 /* Monotonic seconds. */
 double now(void);
 /* Prints what failed and ends the program: a benchmark with a failed call

@@ -69,7 +69,8 @@ static void close_db(void *db) {
 static void step(struct lite_db *l, sqlite3_stmt *st, int want) {
     good(l, sqlite3_step(st), want);
     if (want == SQLITE_ROW)
-        (void)sqlite3_column_type(st, 0);
+        consume(sqlite3_column_blob(st, 0),
+                (size_t)sqlite3_column_bytes(st, 0));
     sqlite3_reset(st);
 }
 

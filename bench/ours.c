@@ -116,6 +116,7 @@ static void get(ecrdt_txn *t, uint64_t i) {
             1 ||
         value.len != VALUE_BYTES)
         die("libedgecrdt: key %llu is missing", (unsigned long long)i);
+    consume(value.data, value.len);
 }
 
 static void has(ecrdt_txn *t, uint64_t i) {

@@ -74,8 +74,7 @@ static int check_count(ecrdt_txn *t, const ecrdt_op *op, uint64_t batch) {
         return rc;
     struct item_key k;
     item_key_make(&k, bk->id, op->key, TAG_COUNTER_HEAD);
-    slice whole =
-        op->key.len > KEY_RAW_MAX ? op->key : slice_of(NULL, 0);
+    slice whole = op->key.len > KEY_RAW_MAX ? op->key : slice_of(NULL, 0);
     struct keyhead *h = keyhead_edit(t, bk, &k, whole);
     if (!h)
         return db_err(t->db);
@@ -99,8 +98,8 @@ static int check_all(ecrdt_txn *t, const ecrdt_op *ops, size_t n, size_t *bad) {
             rc = err_set(ECRDT_ETOOBIG,
                          "the transaction would hold over %d bytes",
                          ECRDT_MAX_TXN);
-        bool counts = op->op == ECRDT_OP_COUNTER_ADD ||
-                      op->op == ECRDT_OP_COUNTER_RESET;
+        bool counts =
+            op->op == ECRDT_OP_COUNTER_ADD || op->op == ECRDT_OP_COUNTER_RESET;
         if (rc == ECRDT_OK && counts)
             rc = check_count(t, op, batch);
         if (rc < 0)
@@ -115,8 +114,9 @@ static int apply_all(ecrdt_txn *t, const ecrdt_op *ops, size_t n) {
     if (rc < 0) {
         char why[ERR_SENTENCE];
         strcpy(why, ecrdt_errmsg());
-        return err_set(rc, "ecrdt_apply(): operation %zu of %zu: %.900s; none "
-                           "was done",
+        return err_set(rc,
+                       "ecrdt_apply(): operation %zu of %zu: %.900s; none "
+                       "was done",
                        bad, n, why);
     }
     for (size_t i = 0; i < n && rc >= 0; i++)

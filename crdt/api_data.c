@@ -50,8 +50,7 @@ int ecrdt_reg_del(ecrdt_txn *t, const char *bucket, ecrdt_slice key) {
 
 /* ---- set ---- */
 
-typedef int (*elem_fn)(ecrdt_txn *t, const char *bucket, slice key,
-                       slice elem);
+typedef int (*elem_fn)(ecrdt_txn *t, const char *bucket, slice key, slice elem);
 
 static int on_element(ecrdt_txn *t, bool write, const char *call,
                       const char *bucket, slice key, slice elem, elem_fn fn) {
@@ -69,8 +68,7 @@ static int on_element(ecrdt_txn *t, bool write, const char *call,
 
 int ecrdt_set_add(ecrdt_txn *t, const char *bucket, ecrdt_slice key,
                   ecrdt_slice elem) {
-    return on_element(t, true, "ecrdt_set_add()", bucket, key, elem,
-                      orset_add);
+    return on_element(t, true, "ecrdt_set_add()", bucket, key, elem, orset_add);
 }
 
 int ecrdt_set_remove(ecrdt_txn *t, const char *bucket, ecrdt_slice key,
@@ -101,8 +99,8 @@ int ecrdt_set_size(ecrdt_txn *t, const char *bucket, ecrdt_slice key,
 
 typedef int (*key_fn)(ecrdt_txn *t, const char *bucket, slice key);
 
-static int on_key(ecrdt_txn *t, const char *call, const char *bucket,
-                  slice key, key_fn fn) {
+static int on_key(ecrdt_txn *t, const char *call, const char *bucket, slice key,
+                  key_fn fn) {
     struct step st;
     int rc = step_begin(t, true, call, &st);
     if (rc < 0)

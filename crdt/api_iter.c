@@ -16,13 +16,13 @@ struct ecrdt_iter {
     enum iter_kind kind;
     unsigned types;
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
-    bool absent;          /* no such bucket or key: nothing to give */
-    struct item_key first;/* all rows begin with these bytes */
-    struct item_key at;   /* go on from this id in the items, */
+    bool absent;             /* no such bucket or key: nothing to give */
+    struct item_key first;   /* all rows begin with these bytes */
+    struct item_key at;      /* go on from this id in the items, */
     struct item_key at_head; /* and from this one in the key heads */
-    struct buf prefix;    /* the caller's, to filter long ones */
-    struct buf key, val;  /* memory of the row handed out */
-    struct item sibs;     /* ITER_SIBLINGS: borrowing from rec */
+    struct buf prefix;       /* the caller's, to filter long ones */
+    struct buf key, val;     /* memory of the row handed out */
+    struct item sibs;        /* ITER_SIBLINGS: borrowing from rec */
     struct buf rec;
     size_t sib;
 };
@@ -73,7 +73,8 @@ static ecrdt_iter *iter_new(ecrdt_txn *t, enum iter_kind kind,
     return it;
 }
 
-/* ---- rows ----------------------------------------------------------------- */
+/* ---- rows -----------------------------------------------------------------
+ */
 
 static slice id_of(slice key) {
     return slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
@@ -95,9 +96,7 @@ static void skip_id(struct item_key *at, slice key) {
 }
 
 static int64_t clamp(wide v) {
-    return v > INT64_MAX   ? INT64_MAX
-           : v < INT64_MIN ? INT64_MIN
-                           : (int64_t)v;
+    return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
 }
 
 /* Hands out a key; false if it does not begin with the caller's prefix. */
@@ -115,8 +114,7 @@ static slice whole_key(const struct item_parts *p, slice full) {
 }
 
 static int register_row(ecrdt_iter *it, ecrdt_txn *t,
-                        const struct item_parts *p, slice rec,
-                        ecrdt_entry *e) {
+                        const struct item_parts *p, slice rec, ecrdt_entry *e) {
     int rc = register_order(t, rec, &t->before);
     if (rc < 0 || t->before.n == 0)
         return rc;
@@ -292,7 +290,8 @@ int ecrdt_next(ecrdt_iter *it, ecrdt_entry *e) {
     return step_end(&st, rc);
 }
 
-/* ---- opening and seeking -------------------------------------------------- */
+/* ---- opening and seeking --------------------------------------------------
+ */
 
 /* The bucket's number; an absent bucket gives an iterator without rows. */
 static int iter_bucket(ecrdt_iter *it, ecrdt_txn *t, const char *bucket,
@@ -323,8 +322,9 @@ ecrdt_iter *ecrdt_keys(ecrdt_txn *t, const char *bucket, ecrdt_slice prefix,
         return NULL;
     int rc = prefix.len ? check_key(prefix) : ECRDT_OK;
     if (rc == ECRDT_OK && (!types || (types & ~(unsigned)ECRDT_ANY)))
-        rc = err_set(ECRDT_EINVAL, "ecrdt_keys(): types 0x%x is not made of "
-                                   "ECRDT_REG, ECRDT_SET and ECRDT_COUNTER",
+        rc = err_set(ECRDT_EINVAL,
+                     "ecrdt_keys(): types 0x%x is not made of "
+                     "ECRDT_REG, ECRDT_SET and ECRDT_COUNTER",
                      types);
     if (rc < 0) {
         step_end(&st, rc);
@@ -336,8 +336,9 @@ ecrdt_iter *ecrdt_keys(ecrdt_txn *t, const char *bucket, ecrdt_slice prefix,
         it->types = types;
         rc = iter_bucket(it, st.t, bucket, &id);
         item_key_prefix(it->first.b, id);
-        it->first.len = (uint16_t)(
-            BUCKET_PREFIX + key_prefix(it->first.b + BUCKET_PREFIX, prefix));
+        it->first.len =
+            (uint16_t)(BUCKET_PREFIX +
+                       key_prefix(it->first.b + BUCKET_PREFIX, prefix));
     }
     return iter_open(it, &st, rc);
 }
@@ -419,15 +420,15 @@ int ecrdt_seek(ecrdt_iter *it, ecrdt_slice at) {
     struct item_key to = it->first;
     if (it->kind == ITER_ELEMS) {
         item_key_retag(&to, TAG_ELEMENT);
-        item_key_element(&to, slice_of(at.data, at.len < ELEM_RAW_MAX
-                                                    ? at.len
-                                                    : ELEM_RAW_MAX));
+        item_key_element(
+            &to,
+            slice_of(at.data, at.len < ELEM_RAW_MAX ? at.len : ELEM_RAW_MAX));
     } else if (at.len > 0 && at.len <= KEY_RAW_MAX) {
         item_key_make(&to, load16(it->first.b), at, 0);
         to.len--; /* K alone: before all its tags */
     } else if (at.len) {
-        to.len = (uint16_t)(BUCKET_PREFIX + key_prefix(to.b + BUCKET_PREFIX,
-                                                       at));
+        to.len =
+            (uint16_t)(BUCKET_PREFIX + key_prefix(to.b + BUCKET_PREFIX, at));
     }
     bool below = slice_cmp(item_key_db(&to), item_key_db(&it->first)) < 0;
     it->at = it->at_head = below ? it->first : to;

@@ -90,11 +90,11 @@ static int read_digest(ecrdt_txn *t, void *ctx) {
 int ecrdt_digest(ecrdt_store *s, const char *bucket, uint8_t out[16]) {
     struct digest_ctx d = {bucket, out};
     int rc = s ? check_out(out, "ecrdt_digest()") : ECRDT_OK;
-    return rc < 0 ? rc
-                  : with_snapshot(s, "ecrdt_digest()", read_digest, &d);
+    return rc < 0 ? rc : with_snapshot(s, "ecrdt_digest()", read_digest, &d);
 }
 
-/* ---- statistics ----------------------------------------------------------- */
+/* ---- statistics -----------------------------------------------------------
+ */
 
 struct stats_ctx {
     ecrdt_txn *t;
@@ -142,10 +142,9 @@ int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
     all.bytes_max = st.bytes_max;
     all.readers = st.readers;
     all.oldest_reader_pid = st.oldest_pid;
-    all.oldest_reader_txns =
-        st.oldest_pid && st.last_txn > st.oldest_txn
-            ? st.last_txn - st.oldest_txn
-            : 0;
+    all.oldest_reader_txns = st.oldest_pid && st.last_txn > st.oldest_txn
+                                 ? st.last_txn - st.oldest_txn
+                                 : 0;
     all.last_txn = st.last_txn;
     all.durability = s->durability;
     all.cleared_readers = st.cleared_readers;
@@ -154,32 +153,20 @@ int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
     return ECRDT_OK;
 }
 
-/* ---- backup --------------------------------------------------------------- */
+/* ---- backup ---------------------------------------------------------------
+ */
 
-/* Takes the identity out of a copy: at its next open it gets its own. */
-static int strip_identity(const char *path) {
-    struct db_conf conf = {.max_readers = 16,
-                           .file_mode = 0660,
-                           .resize_wait_ms = 1000};
-    struct db *db;
-    struct db_txn *t;
-    int rc = db_open(&db, path, &conf);
-    if (rc < 0)
-        return rc;
-    rc = db_begin(db, true, &t);
-    if (rc == ECRDT_OK) {
-        rc = db_del(t, DB_META, ECRDT_STR("m.me"));
-        if (rc >= 0)
-            rc = db_del(t, DB_META, ECRDT_STR("m.key"));
-        if (rc >= 0)
-            rc = db_clear(t, DB_PEERS);
-        if (rc < 0)
-            db_abort(t);
-        else
-            rc = db_commit(t);
-    }
-    db_close(db);
-    return rc;
+/* A copy has no identity: at its next open it gets its own. */
+static bool keep(enum db_table table, slice key) {
+    return table != DB_PEERS &&
+           (table != DB_META || (!slice_eq(key, ECRDT_STR("m.me")) &&
+                                 !slice_eq(key, ECRDT_STR("m.key"))));
+}
+
+static int copy_to(ecrdt_txn *t, void *ctx) {
+    struct db_conf conf = {
+        .max_bytes = t->s->max_bytes, .max_readers = 16, .file_mode = 0660};
+    return db_copy(t->db, ctx, &conf, keep);
 }
 
 int ecrdt_backup(ecrdt_store *s, const char *path) {
@@ -197,8 +184,7 @@ int ecrdt_backup(ecrdt_store *s, const char *path) {
         return err_set(ECRDT_EINVAL,
                        "cannot back up to %s: the folder is not empty", path);
     if (rc == 1)
-        rc = db_copy(s->db, path);
-    if (rc == ECRDT_OK)
-        rc = strip_identity(path);
+        rc = with_snapshot(s, "ecrdt_backup()", copy_to,
+                           (void *)(uintptr_t)path);
     return rc < 0 ? rc : os_sync_folder(path);
 }

@@ -4,7 +4,11 @@
 #include "lib/alloc.h"
 #include "lib/err.h"
 
-enum { HEAD_KEY = 5, HEAD_VERSION = 1, HEAD_FIXED = 1 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 4 };
+enum {
+    HEAD_KEY = 5,
+    HEAD_VERSION = 1,
+    HEAD_FIXED = 1 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 4
+};
 
 /* META: 'b' + name -> number u32, salt. */
 static slice name_key(uint8_t b[1 + ECRDT_MAX_BUCKET_NAME], const char *name) {
@@ -67,8 +71,8 @@ static int next_bucket(ecrdt_txn *t, uint8_t *key, size_t *len, char *name) {
         return rc;
     slice k = slice_of(key, *len), v;
     rc = db_cursor_seek(c, &k, &v);
-    if (rc == 1 && (*(const uint8_t *)k.data != 'b' ||
-                    k.len > 1 + ECRDT_MAX_BUCKET_NAME))
+    if (rc == 1 &&
+        (*(const uint8_t *)k.data != 'b' || k.len > 1 + ECRDT_MAX_BUCKET_NAME))
         rc = 0;
     if (rc == 1) {
         memcpy(key, k.data, k.len);

@@ -12,8 +12,8 @@ struct apply {
     struct bucket *bk;
     struct chunk *c;
     struct chunk_report *r;
-    uint32_t *no;    /* of this store, by origin index of the chunk */
-    uint64_t *here;  /* seq of the range's clock, by origin index */
+    uint32_t *no;   /* of this store, by origin index of the chunk */
+    uint64_t *here; /* seq of the range's clock, by origin index */
     uint64_t now_ms;
     struct buf e16s; /* of the new events of one item */
     bool changed;
@@ -42,7 +42,8 @@ static int keep_mine(struct apply *a, const struct chunk_part *p,
         const uint8_t *id = origin_id(a->t, e->origin);
         if (!id)
             return db_err(a->t->db);
-        bool keep = in_theirs(a, theirs, e) || !vv_covers(&p->clk, id, e->seq) ||
+        bool keep = in_theirs(a, theirs, e) ||
+                    !vv_covers(&p->clk, id, e->seq) ||
                     (!event_live(e) && vv_covers(&a->c->floor, id, e->seq));
         struct event *slot = keep ? item_add(after) : NULL;
         if (keep && !slot)
@@ -129,7 +130,8 @@ static int join_item(struct apply *a, const struct chunk_part *p,
     return door_put(t, a->bk, k, found, after, !a->c->bulk);
 }
 
-/* ---- one part on one of our ranges ---------------------------------------- */
+/* ---- one part on one of our ranges ----------------------------------------
+ */
 
 struct span {
     slice lo, hi;
@@ -163,11 +165,11 @@ static int join_unlisted(struct apply *a, const struct chunk_part *p,
         item_key_set(&k, a->bk->id, id, parts.k_len);
         at = k; /* the next one is the least id behind this one */
         at.b[at.len++] = 0;
-        while (next < end && slice_cmp(a->c->items[next].id,
-                                       item_key_id(&k)) < 0)
+        while (next < end &&
+               slice_cmp(a->c->items[next].id, item_key_id(&k)) < 0)
             next++;
-        bool listed = next < end &&
-                      slice_eq(a->c->items[next].id, item_key_id(&k));
+        bool listed =
+            next < end && slice_eq(a->c->items[next].id, item_key_id(&k));
         if (listed || !type_of_tag(parts.tag))
             continue;
         rc = join_item(a, p, &k, NULL);
@@ -233,19 +235,29 @@ static int apply_to_range(struct apply *a, const struct chunk_part *p,
  * far below (CHUNK_MAX_CUTS). */
 static int too_many_cuts(struct apply *a) {
     a->r->refused++;
-    err_set(ECRDT_EPEER, "refused a part for bucket '%s': it would make more "
-                         "than %d cuts",
+    err_set(ECRDT_EPEER,
+            "refused a part for bucket '%s': it would make more "
+            "than %d cuts",
             a->bk->name, RANGES_MAX);
     return ECRDT_OK;
+}
+
+/* Cuts that the part needs and that are not there yet. */
+static size_t new_cuts(const struct ranges *rs, const struct chunk_part *p) {
+    slice lo = item_id_slice(&p->lo), hi = item_id_slice(&p->hi);
+    size_t n = !slice_eq(item_id_slice(&rs->r[ranges_find(rs, lo)].lo), lo);
+    if (p->bounded)
+        n += !slice_eq(item_id_slice(&rs->r[ranges_find(rs, hi)].lo), hi);
+    return n;
 }
 
 static int apply_part(struct apply *a, const struct chunk_part *p) {
     struct ranges *rs = &a->bk->rs;
     size_t from, to;
-    if (rs->n + 2 > RANGES_MAX)
+    if (rs->n + new_cuts(rs, p) > RANGES_MAX)
         return too_many_cuts(a);
-    int rc = ranges_cut(rs, item_id_slice(&p->lo), a->bk->head.range_next++,
-                        &from);
+    int rc =
+        ranges_cut(rs, item_id_slice(&p->lo), a->bk->head.range_next++, &from);
     to = rs->n;
     if (rc == ECRDT_OK && p->bounded)
         rc = ranges_cut(rs, item_id_slice(&p->hi), a->bk->head.range_next++,
@@ -255,7 +267,8 @@ static int apply_part(struct apply *a, const struct chunk_part *p) {
     return rc;
 }
 
-/* ---- the chunk ------------------------------------------------------------ */
+/* ---- the chunk ------------------------------------------------------------
+ */
 
 /* A peer knows more of our own events than we do: this store was rolled
  * back or copied. A new incarnation, and all is fetched again (PROTOCOL 7,

@@ -192,8 +192,8 @@ static int fill_by_scan(struct build *b, struct chunk_part *part,
     slice key = item_key_db(&from), rec;
     int rc;
     for (rc = db_cursor_seek(b->items, &key, &rec);
-         rc == 1 && key.len > BUCKET_PREFIX && item_key_bucket(key) == b->bk->id &&
-         before_end(s, id_of(key));
+         rc == 1 && key.len > BUCKET_PREFIX &&
+         item_key_bucket(key) == b->bk->id && before_end(s, id_of(key));
          rc = db_cursor_next(b->items, &key, &rec)) {
         int want = part->complete ? 1 : any_unknown(b, rec);
         if (want < 0)
@@ -351,6 +351,14 @@ static int align(struct ranges *peer, const struct ranges *mine) {
     return rc;
 }
 
+/* Must the chunk end with this stretch? Past the cap on cuts the budget
+ * counts between stretches. */
+static bool is_full(const struct build *b) {
+    return b->c.n_parts == CHUNK_MAX_PARTS ||
+           (!b->may_cut && (b->c.n_items >= b->budget->max_items ||
+                            b->bytes >= b->budget->max_bytes));
+}
+
 static int fill(struct build *b, struct ranges *peer) {
     const struct ranges *mine = &b->bk->rs;
     int rc = align(peer, mine);
@@ -363,6 +371,8 @@ static int fill(struct build *b, struct ranges *peer) {
             continue;
         struct stretch s = {&p->lo, ranges_hi(peer, i), &p->clk, clk};
         rc = fill_part(b, &s);
+        if (i + 1 < peer->n && is_full(b))
+            b->cut = true;
     }
     return rc;
 }

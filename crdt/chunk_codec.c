@@ -9,8 +9,8 @@
 enum { ITEM_FIXED = 2, EVENT_FIELDS = 6 };
 
 struct chunk_part *chunk_add_part(struct chunk *c) {
-    if (alloc_grow(&c->parts, &c->cap_parts, c->n_parts + 1,
-                   sizeof *c->parts) < 0)
+    if (alloc_grow(&c->parts, &c->cap_parts, c->n_parts + 1, sizeof *c->parts) <
+        0)
         return NULL;
     struct chunk_part *p = &c->parts[c->n_parts++];
     memset(p, 0, sizeof *p);
@@ -31,7 +31,8 @@ void chunk_free(struct chunk *c) {
     *c = (struct chunk){0};
 }
 
-/* ---- encode --------------------------------------------------------------- */
+/* ---- encode ---------------------------------------------------------------
+ */
 
 /* What all sequence numbers of an origin, and all times, are relative to. */
 struct bases {
@@ -71,8 +72,8 @@ static void encode_item(struct buf *out, const struct chunk *c,
     size_t same = shared(prev, it->id);
     pack_array(out, ITEM_FIXED + EVENT_FIELDS * it->count);
     pack_uint(out, same);
-    pack_bin(out, slice_of((const uint8_t *)it->id.data + same,
-                           it->id.len - same));
+    pack_bin(out,
+             slice_of((const uint8_t *)it->id.data + same, it->id.len - same));
     for (uint32_t i = 0; i < it->count; i++) {
         const struct event *e = &c->events[it->first + i];
         pack_uint(out, e->origin);
@@ -128,7 +129,8 @@ void chunk_encode(struct buf *out, const struct chunk *c) {
     alloc_free(b.seq);
 }
 
-/* ---- decode --------------------------------------------------------------- */
+/* ---- decode ---------------------------------------------------------------
+ */
 
 struct decoder {
     struct unpack u;
@@ -148,8 +150,8 @@ static void decode_origins(struct decoder *d) {
     if (n % 2)
         unpack_fail(&d->u);
     d->seq_base = alloc_zeroed(n / 2 + 1, sizeof *d->seq_base);
-    if (!d->seq_base || alloc_grow(&c->origins, &c->cap_origins, n / 2,
-                                   ORIGIN_SIZE) < 0) {
+    if (!d->seq_base ||
+        alloc_grow(&c->origins, &c->cap_origins, n / 2, ORIGIN_SIZE) < 0) {
         no_memory(d);
         n = 0;
     }
@@ -209,8 +211,7 @@ static void decode_event(struct decoder *d, const struct chunk_part *p,
         return;
     const uint8_t *origin = c->origins[e->origin];
     e->seq = sum(u, d->seq_base[e->origin], unpack_uint(u), INT64_MAX);
-    uint64_t ms =
-        sum(u, d->ms_base, unpack_uint(u), (UINT64_C(1) << 48) - 1);
+    uint64_t ms = sum(u, d->ms_base, unpack_uint(u), (UINT64_C(1) << 48) - 1);
     e->hlc = hlc_make(ms, (uint32_t)unpack_uint_max(u, UINT16_MAX));
     e->kind = (uint8_t)unpack_uint_max(u, UINT8_MAX);
     bool known = vv_covers(&p->base, origin, e->seq);
@@ -287,8 +288,7 @@ static void decode_item(struct decoder *d, const struct chunk_part *p,
             if (!inside)
                 unpack_fail(&d->u);
             else
-                decode_siblings(d, p, it, id,
-                                (n - ITEM_FIXED) / EVENT_FIELDS);
+                decode_siblings(d, p, it, id, (n - ITEM_FIXED) / EVENT_FIELDS);
             *prev = id;
             c->n_items++;
         }

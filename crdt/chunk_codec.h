@@ -57,6 +57,7 @@ void chunk_encode(struct buf *out, const struct chunk *c);
  * ECRDT_EVERSION with a sentence, ECRDT_ENOMEM. Borrows from bytes. */
 int chunk_decode(slice bytes, struct chunk *c);
 
+/* Frees what c holds; c is as new. */
 void chunk_free(struct chunk *c);
 
 /* One more part, zeroed; NULL without memory. */

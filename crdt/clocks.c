@@ -89,8 +89,7 @@ static int put_entry(ecrdt_txn *t, struct bucket *bk, uint32_t no,
     store64(value + 8, e->h);
     buf_clear(&t->rec);
     buf_put(&t->rec, value, sizeof value);
-    return db_put(t->db, DB_CLOCKS, clock_key(key, bk, no, e->origin),
-                  &t->rec);
+    return db_put(t->db, DB_CLOCKS, clock_key(key, bk, no, e->origin), &t->rec);
 }
 
 static const struct range *by_no(const struct ranges *rs, uint32_t no) {

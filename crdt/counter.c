@@ -29,8 +29,7 @@ static void raise_to(uint64_t *v, uint64_t by) {
         *v = by;
 }
 
-void count_of(struct item_shape shape, const struct item *it,
-              struct count *c) {
+void count_of(struct item_shape shape, const struct item *it, struct count *c) {
     *c = (struct count){0};
     for (size_t i = 0; i < it->n; i++) {
         const struct event *e = &it->ev[i];
@@ -124,8 +123,8 @@ int counter_add(ecrdt_txn *t, const char *bucket, slice key, int64_t by,
         return db_err(t->db);
     wide next = keyhead_total(h) + by;
     uint64_t inc = h->inc, dec = h->dec;
-    bool fits = by < 0 ? add_u64(&dec, 0 - (uint64_t)by)
-                       : add_u64(&inc, (uint64_t)by);
+    bool fits =
+        by < 0 ? add_u64(&dec, 0 - (uint64_t)by) : add_u64(&inc, (uint64_t)by);
     if (fits && next <= INT64_MAX && next >= INT64_MIN)
         rc = room_for(t, h, &hk, inc, dec);
     else

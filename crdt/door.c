@@ -68,13 +68,13 @@ static int account_key(ecrdt_txn *t, struct bucket *bk,
     return ECRDT_OK;
 }
 
-static int log_fresh(ecrdt_txn *t, struct bucket *bk,
-                     const struct item_key *k, const struct item *after) {
+static int log_fresh(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
+                     const struct item *after) {
     for (size_t i = 0; i < after->n; i++) {
         const struct event *e = &after->ev[i];
-        int rc = e->fresh ? dotlog_append(t, bk, e->origin, e->seq,
-                                          item_key_id(k))
-                          : ECRDT_OK;
+        int rc = e->fresh
+                     ? dotlog_append(t, bk, e->origin, e->seq, item_key_id(k))
+                     : ECRDT_OK;
         if (rc < 0)
             return rc;
     }
@@ -134,9 +134,8 @@ static int too_big(ecrdt_txn *t) {
                    (unsigned long long)t->bytes, ECRDT_MAX_TXN);
 }
 
-int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
-               bool found, enum event_kind kind, slice full_key, slice elem,
-               slice value) {
+int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
+               enum event_kind kind, slice full_key, slice elem, slice value) {
     if (t->bytes + value.len > ECRDT_MAX_TXN)
         return too_big(t);
     struct event e = {.kind = (uint8_t)kind};

@@ -19,7 +19,6 @@ int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
 /* A local event of kind on k that supersedes all siblings of t->before; one
  * event per item and transaction. full_key and elem are the caller's bytes
  * (used if hashed), value the type's part of the payload. */
-int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
-               bool found, enum event_kind kind, slice full_key, slice elem,
-               slice value);
+int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
+               enum event_kind kind, slice full_key, slice elem, slice value);
 #endif

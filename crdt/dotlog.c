@@ -130,8 +130,8 @@ static int seek_record(struct db_cursor *c, const struct bucket *bk,
     if (from < UINT64_MAX) {
         *key = log_key(b, bk, from + 1);
         int rc = db_cursor_before(c, key, rec);
-        if (rc < 0 || (rc == 1 && key->len == LOG_KEY &&
-                       load32(key->data) == bk->id))
+        if (rc < 0 ||
+            (rc == 1 && key->len == LOG_KEY && load32(key->data) == bk->id))
             return rc;
     }
     *key = log_key(b, bk, from);
@@ -139,8 +139,7 @@ static int seek_record(struct db_cursor *c, const struct bucket *bk,
 }
 
 int dotlog_each(ecrdt_txn *t, struct bucket *bk, uint64_t from,
-                int (*fn)(void *ctx, const struct dotlog_entry *e),
-                void *ctx) {
+                int (*fn)(void *ctx, const struct dotlog_entry *e), void *ctx) {
     uint64_t open_first = bk->head.log_next - bk->head.log_open_n;
     int rc = ECRDT_OK;
     if (from < open_first) {

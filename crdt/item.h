@@ -30,6 +30,8 @@ static inline bool event_live(const struct event *e) {
 
 /* Appends an event; the caller keeps the order. NULL without memory. */
 struct event *item_add(struct item *it);
+
+/* Frees the siblings; it is as new. */
 void item_free(struct item *it);
 
 /* The sibling of an origin, NULL if there is none. */

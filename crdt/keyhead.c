@@ -126,8 +126,8 @@ static int table_room(ecrdt_txn *t) {
     struct keyheads *all = t->keyheads;
     if (!all)
         return ECRDT_ENOMEM;
-    int rc = alloc_grow(&all->list, &all->list_cap, all->n + 1,
-                        sizeof *all->list);
+    int rc =
+        alloc_grow(&all->list, &all->list_cap, all->n + 1, sizeof *all->list);
     if (rc == ECRDT_OK && 2 * (all->n + 1) > all->slots)
         rc = grow(all);
     return rc;

@@ -22,9 +22,9 @@ struct keyhead {
     wide total;          /* adds that wait not included */
     struct buf full_key; /* of a hashed key, else empty */
     bool dirty;
-    bool count_dirty;    /* counter adds wait: inc and dec are their sums */
+    bool count_dirty; /* counter adds wait: inc and dec are their sums */
     uint64_t inc, dec;
-    uint64_t bound;      /* no inc or dec of an entry is above it */
+    uint64_t bound; /* no inc or dec of an entry is above it */
     wide plan; /* value after the operations of a batch, while it is checked */
     uint64_t plan_batch;
     uint16_t key_len;
@@ -57,5 +57,6 @@ int keyhead_each_waiting(ecrdt_txn *t,
 /* Writes all heads that changed; they stay in the table. */
 int keyhead_save(ecrdt_txn *t);
 
+/* Frees the table; NULL is fine. */
 void keyhead_free(struct keyheads *all);
 #endif

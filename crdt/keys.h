@@ -10,7 +10,7 @@
 #include "crdt/ranges.h"
 
 enum {
-    KEY_RAW_MAX = 256,  /* longer keys are hashed */
+    KEY_RAW_MAX = 256, /* longer keys are hashed */
     KEY_HASHED_PREFIX = 192,
     KEY_K_MAX = 288,    /* bytes of K */
     ELEM_RAW_MAX = 160, /* longer elements are hashed */
@@ -29,8 +29,8 @@ enum item_tag {
 
 /* The LMDB key of an item: its bucket's number and its id. */
 struct item_key {
-    uint16_t len;    /* of b                              */
-    uint16_t k_len;  /* of K                              */
+    uint16_t len;   /* of b                              */
+    uint16_t k_len; /* of K                              */
     uint8_t b[BUCKET_PREFIX + ITEM_ID_MAX];
 };
 
@@ -42,8 +42,7 @@ static inline slice item_key_id(const struct item_key *k) {
 }
 
 /* Begins an id: bucket, K and tag. key has 1 to ECRDT_MAX_KEY bytes. */
-void item_key_make(struct item_key *k, uint32_t bucket, slice key,
-                   uint8_t tag);
+void item_key_make(struct item_key *k, uint32_t bucket, slice key, uint8_t tag);
 
 /* The same K with another tag and no sub. */
 void item_key_retag(struct item_key *k, uint8_t tag);

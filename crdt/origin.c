@@ -43,8 +43,8 @@ static slice id_key(uint8_t b[17], const uint8_t *id) {
 static int cache_reach(ecrdt_txn *t, uint32_t no) {
     if (no < t->n_origins)
         return ECRDT_OK;
-    int rc = alloc_grow(&t->origins, &t->cap_origins, (size_t)no + 1,
-                        ORIGIN_SIZE);
+    int rc =
+        alloc_grow(&t->origins, &t->cap_origins, (size_t)no + 1, ORIGIN_SIZE);
     if (rc < 0)
         return db_stick(t->db, rc);
     memset(t->origins + t->n_origins, 0,

@@ -60,6 +60,7 @@ bool ranges_le(const struct ranges *a, const struct ranges *b);
  * greatest number missing in one of them. */
 uint64_t ranges_missing(const struct ranges *a, const struct ranges *b);
 
+/* Frees the ranges and their clocks; rs is as new. */
 void ranges_free(struct ranges *rs);
 
 /* What a node says of one bucket: msgpack [name, floor, [lo, clock, ...]]. */

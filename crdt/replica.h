@@ -18,8 +18,8 @@ int replica_clock(ecrdt_txn *t, const char *bucket, struct ranges *rs,
 
 /* Calls fn for each bucket in the order of names; nonzero stops and is
  * returned. */
-int replica_each_bucket(ecrdt_txn *t,
-                        int (*fn)(void *ctx, const char *bucket), void *ctx);
+int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),
+                        void *ctx);
 
 /* Digest of a bucket in t's snapshot; zeros if absent. */
 int replica_digest(ecrdt_txn *t, const char *bucket, uint8_t out[16]);
@@ -52,8 +52,7 @@ const char *replica_path(const ecrdt_store *s);
  * up to 256 bytes (PROTOCOL 14, database peers). An empty value deletes. */
 int replica_peer_put(ecrdt_txn *t, slice name, slice value);
 int replica_each_peer(ecrdt_txn *t,
-                      int (*fn)(void *ctx, slice name, slice value),
-                      void *ctx);
+                      int (*fn)(void *ctx, slice name, slice value), void *ctx);
 
 /* Signs msg (domain-separated by the caller) with the incarnation's own key,
  * and gives its public key: PROTOCOL D2. */

@@ -4,12 +4,14 @@
 
 static int check_limit(slice s, size_t min, size_t max, const char *what) {
     if (s.len > max)
-        return err_set(ECRDT_ETOOBIG, "%s of %zu bytes is over the limit of "
-                                      "%zu",
+        return err_set(ECRDT_ETOOBIG,
+                       "%s of %zu bytes is over the limit of "
+                       "%zu",
                        what, s.len, max);
     if (s.len < min || (s.len && !s.data))
-        return err_set(ECRDT_EINVAL, "%s needs at least %zu bytes and a "
-                                     "pointer to them",
+        return err_set(ECRDT_EINVAL,
+                       "%s needs at least %zu bytes and a "
+                       "pointer to them",
                        what, min);
     return ECRDT_OK;
 }
@@ -36,7 +38,6 @@ static int begin_auto_read(struct step *st) {
     ecrdt_txn *outer = st->outer;
     int rc;
     if (outer->reader && db_err(outer->reader->db) < 0) {
-        txn_unpark(outer->reader);
         ecrdt_abort(outer->reader); /* it stuck on damage: begin afresh */
         outer->reader = NULL;
     }

@@ -2,9 +2,11 @@
  * process. */
 #include "crdt/store.h"
 #include "lib/alloc.h"
+#include "lib/dbfile.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include <sys/stat.h>
@@ -57,45 +59,87 @@ static int read_options(const ecrdt_options *given, ecrdt_options *o) {
     return ECRDT_OK;
 }
 
-/* ---- what is in the meta table ------------------------------------------- */
+/* ---- the boot file -------------------------------------------------------
+ * Only an EPHEMERAL store has it: the id of the boot that made it. A store of
+ * another boot may be torn in any way, so this is looked at, and its data
+ * file removed, before anything maps it. */
 
-static int put_boot(ecrdt_txn *t) {
-    uint8_t boot[16];
-    os_boot_id(boot);
-    buf_clear(&t->rec);
-    buf_put(&t->rec, boot, sizeof boot);
-    return db_put(t->db, DB_META, ECRDT_STR("m.boot"), &t->rec);
+enum { BOOT_ID = 16 };
+
+static int boot_read(const char *path, uint8_t id[BOOT_ID]) {
+    int fd;
+    int rc = os_open_file(path, "boot", 0, false, &fd);
+    if (rc < 0 || fd < 0)
+        return rc;
+    ssize_t n = pread(fd, id, BOOT_ID, 0);
+    close(fd);
+    return n == BOOT_ID ? 1 : 0;
 }
+
+static int boot_write(ecrdt_store *s) {
+    uint8_t id[BOOT_ID], none[BOOT_ID] = {0};
+    int fd;
+    os_boot_id(id);
+    if (!memcmp(id, none, BOOT_ID))
+        return err_set(ECRDT_ENOTSUP,
+                       "cannot keep an EPHEMERAL store in %s: the boot id in "
+                       "/proc/sys/kernel/random cannot be read, so a crash "
+                       "would go unnoticed",
+                       s->path);
+    int rc = os_open_file(s->path, "boot", s->file_mode, true, &fd);
+    if (rc < 0)
+        return rc;
+    if (pwrite(fd, id, BOOT_ID, 0) != BOOT_ID)
+        rc = err_errno(errno, "cannot write the boot file in", s->path);
+    close(fd);
+    return rc;
+}
+
+/* 1 if there is a boot file and it is of another boot. */
+static int boot_changed(const char *path) {
+    uint8_t now[BOOT_ID], then[BOOT_ID];
+    int rc = boot_read(path, then);
+    if (rc <= 0)
+        return rc;
+    os_boot_id(now);
+    return memcmp(now, then, BOOT_ID) != 0;
+}
+
+/* Discards an EPHEMERAL store of another boot; needs the writer lock file. */
+static int boot_check(ecrdt_store *s, uint32_t flags) {
+    int rc = boot_changed(s->path);
+    if (rc <= 0)
+        return rc;
+    if (flags & ECRDT_RDONLY)
+        return err_set(ECRDT_ERDONLY,
+                       "cannot open store %s read-only: it is EPHEMERAL and "
+                       "of another boot; open it for writing once, which "
+                       "empties it",
+                       s->path);
+    rc = os_lock_take(s->lock, s->lock_timeout_ms, s->path);
+    if (rc < 0)
+        return rc;
+    s->durability = ECRDT_EPHEMERAL;
+    rc = boot_changed(s->path);
+    if (rc == 1) {
+        log_line(ECRDT_LOG_WARN,
+                 "msg=\"ephemeral store of another boot is discarded\" "
+                 "store=\"%s\"",
+                 s->path);
+        dbfile_remove(s->path);
+        rc = boot_write(s);
+    }
+    os_lock_give(s->lock);
+    return rc;
+}
+
+/* ---- what is in the meta table ------------------------------------------- */
 
 static int write_new(ecrdt_txn *t, uint32_t durability) {
     int rc = meta_put_u32(t, "m.format", STORE_FORMAT);
     if (rc == ECRDT_OK)
         rc = meta_put_u32(t, "m.durability", durability);
-    if (rc == ECRDT_OK)
-        rc = put_boot(t);
     return rc == ECRDT_OK ? origin_renew(t) : rc;
-}
-
-/* An EPHEMERAL store of another boot may be torn: it is emptied. */
-static int discard(ecrdt_txn *t, uint32_t durability) {
-    log_line(ECRDT_LOG_WARN,
-             "msg=\"ephemeral store of another boot is discarded\" "
-             "store=\"%s\"",
-             t->s->path);
-    for (int i = 0; i < DB_TABLES; i++) {
-        int rc = db_clear(t->db, (enum db_table)i);
-        if (rc < 0)
-            return rc;
-    }
-    return write_new(t, durability);
-}
-
-static int same_boot(ecrdt_txn *t) {
-    uint8_t boot[16];
-    os_boot_id(boot);
-    slice v;
-    int rc = db_get(t->db, DB_META, ECRDT_STR("m.boot"), &v);
-    return rc < 0 ? rc : rc == 1 && slice_eq(v, slice_of(boot, sizeof boot));
 }
 
 static const char *level_name(uint32_t level) {
@@ -132,20 +176,15 @@ static int check_format(ecrdt_txn *t, uint32_t flags) {
     return rc < 0 ? rc : 1;
 }
 
-/* Does the store need a write before use: is it new, torn by a reboot, or a
- * copy without identity? */
+/* Does the store need a write before use: is it new, or (but for reading
+ * that does not matter) a copy without identity? */
 static int needs_setup(ecrdt_txn *t, uint32_t flags) {
     uint32_t me;
     int rc = check_format(t, flags);
     if (rc <= 0)
         return rc < 0 ? rc : 1;
-    if (t->s->durability == ECRDT_EPHEMERAL) {
-        rc = same_boot(t);
-        if (rc <= 0)
-            return rc < 0 ? rc : 1;
-    }
     rc = meta_get_u32(t, "m.me", &me);
-    return rc < 0 ? rc : rc == 0;
+    return rc < 0 ? rc : rc == 0 && !(flags & ECRDT_RDONLY);
 }
 
 static int setup(ecrdt_txn *t, uint32_t flags) {
@@ -154,12 +193,13 @@ static int setup(ecrdt_txn *t, uint32_t flags) {
     int rc = check_format(t, flags);
     if (rc < 0)
         return rc;
-    if (rc == 0) {
-        s->durability = level ? level : ECRDT_FULL;
-        return write_new(t, s->durability);
+    if (rc == 0) { /* a discarded one keeps its level */
+        if (!s->durability)
+            s->durability = level ? level : ECRDT_FULL;
+        if (s->durability == ECRDT_EPHEMERAL)
+            rc = boot_write(s);
+        return rc < 0 ? rc : write_new(t, s->durability);
     }
-    if (s->durability == ECRDT_EPHEMERAL && (rc = same_boot(t)) <= 0)
-        return rc < 0 ? rc : discard(t, s->durability);
     rc = meta_get_u32(t, "m.me", &me);
     if (rc != 0)
         return rc < 0 ? rc : ECRDT_OK;
@@ -181,8 +221,8 @@ static int prepare(ecrdt_store *s, uint32_t flags) {
         return need;
     if (flags & ECRDT_RDONLY)
         return err_set(ECRDT_ERDONLY,
-                       "cannot open store %s read-only: it was never opened "
-                       "for writing on this boot; do that once",
+                       "cannot open store %s read-only: its creation was "
+                       "never finished; open it for writing once",
                        s->path);
     rc = replica_begin(s, true, s->lock_timeout_ms, &t);
     if (rc < 0)
@@ -202,7 +242,8 @@ static int apply_level(ecrdt_store *s) {
     return s->flags & ECRDT_RDONLY ? ECRDT_OK : db_set_sync(s->db, sync);
 }
 
-/* ---- the folder ----------------------------------------------------------- */
+/* ---- the folder -----------------------------------------------------------
+ */
 
 /* Also: a new store gets the default limit, an old one keeps its own. */
 static int open_folder(const char *path, ecrdt_options *o) {
@@ -211,7 +252,10 @@ static int open_folder(const char *path, ecrdt_options *o) {
     int rc;
     char data[4096];
     snprintf(data, sizeof data, "%s/data.mdb", path);
-    bool exists = !stat(data, &st) && st.st_size > 0;
+    bool exists = !stat(data, &st);
+    if (!exists && errno != ENOENT && errno != ENOTDIR)
+        return err_errno(errno, "cannot look at", data);
+    exists = exists && st.st_size > 0;
     if (!exists && !o->max_bytes)
         o->max_bytes = default_bytes;
     if ((o->flags & (ECRDT_NOCREATE | ECRDT_RDONLY)) && !exists)
@@ -219,23 +263,31 @@ static int open_folder(const char *path, ecrdt_options *o) {
                        "there is no store in %s: create it with ecrdt_open() "
                        "or 'edgecrdt -s %s init'",
                        path, path);
-    rc = os_make_folder(path, o->mode, &made);
-    return rc < 0 ? rc : os_check_filesystem(path);
+    char parent[4096];
+    os_parent(path, parent, sizeof parent);
+    bool missing = stat(path, &st) != 0;
+    rc = os_check_filesystem(missing ? parent : path);
+    if (rc == ECRDT_OK)
+        rc = os_make_folder(path, o->mode, &made);
+    return rc == ECRDT_OK && missing ? os_sync_folder(parent) : rc;
 }
 
 static int open_files(ecrdt_store *s, const ecrdt_options *o) {
-    uint32_t file_mode = o->mode & 0666;
     int rc = ECRDT_OK;
     s->wake_fd = -1;
+    s->file_mode = o->mode & 0666;
     if (!(o->flags & ECRDT_RDONLY)) {
-        rc = os_lock_open(s->path, "lock.ecrdt", file_mode, &s->lock);
+        rc = os_lock_open(s->path, "lock.ecrdt", s->file_mode, &s->lock);
         if (rc == ECRDT_OK)
-            rc = os_open_file(s->path, "wake", file_mode, true, &s->wake_fd);
+            rc = os_open_file(s->path, "wake", s->file_mode, true, &s->wake_fd);
     }
+    if (rc == ECRDT_OK)
+        rc = boot_check(s, o->flags);
     struct db_conf conf = {.max_bytes = o->max_bytes,
                            .max_readers = o->max_readers,
-                           .file_mode = file_mode,
-                           .resize_wait_ms = s->lock_timeout_ms,
+                           .file_mode = s->file_mode,
+                           .lock = s->lock,
+                           .wait_ms = s->lock_timeout_ms,
                            .rdonly = o->flags & ECRDT_RDONLY};
     return rc < 0 ? rc : db_open(&s->db, s->path, &conf);
 }
@@ -308,8 +360,7 @@ static ecrdt_store *share(ecrdt_store *s, const ecrdt_options *o) {
 
 static ecrdt_store *find_open(const struct stat *st) {
     for (ecrdt_store *s = table; s; s = s->next)
-        if (s->dev == (uint64_t)st->st_dev &&
-            s->ino == (uint64_t)st->st_ino &&
+        if (s->dev == (uint64_t)st->st_dev && s->ino == (uint64_t)st->st_ino &&
             s->fork_generation == os_fork_generation())
             return s;
     return NULL;
@@ -334,6 +385,21 @@ static ecrdt_store *open_locked(const char *path, ecrdt_options *o) {
     return s;
 }
 
+/* A fork() while another thread is in here must not leave the gate locked in
+ * the child. */
+static void gate_take(void) {
+    pthread_mutex_lock(&table_gate);
+}
+static void gate_give(void) {
+    pthread_mutex_unlock(&table_gate);
+}
+static void gate_renew(void) {
+    pthread_mutex_init(&table_gate, NULL);
+}
+static void guard_forks(void) {
+    pthread_atfork(gate_take, gate_give, gate_renew);
+}
+
 ecrdt_store *ecrdt_open(const char *path, const ecrdt_options *opts) {
     ecrdt_options o;
     if (!path || !*path || strlen(path) > 3900) {
@@ -343,6 +409,8 @@ ecrdt_store *ecrdt_open(const char *path, const ecrdt_options *opts) {
     }
     if (read_options(opts, &o) < 0 || crypto_init() < 0)
         return NULL;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, guard_forks);
     alloc_freeze();
     pthread_mutex_lock(&table_gate);
     ecrdt_store *s = open_locked(path, &o);
@@ -386,7 +454,8 @@ int ecrdt_close(ecrdt_store *s) {
     return rc;
 }
 
-/* ---- small questions ------------------------------------------------------ */
+/* ---- small questions ------------------------------------------------------
+ */
 
 int replica_flush(ecrdt_store *s) {
     return s->durability == ECRDT_RELAXED ? db_flush(s->db) : ECRDT_OK;

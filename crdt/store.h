@@ -7,6 +7,7 @@
 #include "crdt/replica.h"
 #include "lib/db.h"
 #include "lib/os.h"
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum { STORE_FORMAT = 1, BUCKET_SALT = 16 };
@@ -20,9 +21,10 @@ struct ecrdt_store {
     uint64_t dev, ino; /* of the folder: one handle per store and process */
     uint64_t max_bytes;
     uint32_t flags, durability, lock_timeout_ms, refs, fork_generation;
-    atomic_uint txns;          /* transactions that are open */
+    uint32_t file_mode;
+    atomic_uint txns;           /* transactions that are open */
     _Atomic(ecrdt_txn *) spare; /* an ended one, for the next to begin */
-    atomic_ullong pidns_reads; /* see ecrdt_stats */
+    atomic_ullong pidns_reads;  /* see ecrdt_stats */
 };
 
 /* The head record of a bucket: one writer function, head_save(). */
@@ -45,10 +47,10 @@ struct bucket {
     uint8_t salt[BUCKET_SALT];
     bool have_head, head_dirty, have_ranges, ranges_dirty;
     struct bucket_head head;
-    uint64_t seq_before;  /* head.seq when the transaction began */
-    uint64_t hlc_now;     /* time of this transaction's events, 0 = not yet */
-    struct buf e16s;      /* of this transaction's own events, by seq */
-    struct ranges rs, was;/* ranges, and as they are on disk */
+    uint64_t seq_before;   /* head.seq when the transaction began */
+    uint64_t hlc_now;      /* time of this transaction's events, 0 = not yet */
+    struct buf e16s;       /* of this transaction's own events, by seq */
+    struct ranges rs, was; /* ranges, and as they are on disk */
 };
 
 enum txn_mode { TXN_READ, TXN_WRITE, TXN_AUTO };
@@ -60,10 +62,12 @@ struct ecrdt_txn {
     struct db_txn *db;
     struct db_cursor *items; /* of a write transaction */
     enum txn_mode mode;
+    uint32_t fork_generation; /* of the process that began it */
+    pthread_t thread;         /* the one that holds the writer lock */
     bool has_lock;
     bool made_names; /* buckets or origins that are lost by an abort */
-    bool pending;            /* key heads or counter adds wait in keyheads */
-    uint64_t bytes;          /* written by this transaction */
+    bool pending;    /* key heads or counter adds wait in keyheads */
+    uint64_t bytes;  /* written by this transaction */
     struct bucket **buckets;
     size_t n_buckets, cap_buckets;
     struct bucket *last; /* the bucket of the last call */
@@ -107,10 +111,20 @@ int txn_corrupt(ecrdt_txn *t, const char *what);
 
 /* ---- bucket.c ---- */
 
+/* Fills the zeroed bk with number, name and salt: 1, 0 if absent, < 0. */
 int bucket_find(ecrdt_txn *t, const char *name, struct bucket *bk);
+
+/* Makes the bucket, with a head that has yet to be saved. ECRDT_ETOOBIG past
+ * ECRDT_MAX_BUCKETS. */
 int bucket_create(ecrdt_txn *t, const char *name, struct bucket *bk);
+
+/* Reads the head record; see txn_head(). */
 int head_load(ecrdt_txn *t, struct bucket *bk);
+
+/* The one function that writes a head; extends the chain h first. */
 int head_save(ecrdt_txn *t, struct bucket *bk);
+
+/* Frees bk; NULL is fine. */
 void bucket_free(struct bucket *bk);
 
 /* Forgets what belongs to one snapshot; number, name and salt stay. */
@@ -134,6 +148,9 @@ int origin_me(ecrdt_txn *t, uint32_t *no);
 
 /* ---- meta records ---- */
 
+/* A number under a name of its own: 1, 0 if absent, < 0. */
 int meta_get_u32(ecrdt_txn *t, const char *key, uint32_t *v);
+
+/* Stores it. */
 int meta_put_u32(ecrdt_txn *t, const char *key, uint32_t v);
 #endif

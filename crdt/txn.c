@@ -48,6 +48,7 @@ static int begin_without_slot(ecrdt_txn *t) {
     if (rc < 0)
         return rc;
     t->has_lock = true;
+    t->thread = pthread_self();
     return db_begin(s->db, true, &t->db);
 }
 
@@ -64,6 +65,7 @@ static int begin(ecrdt_txn *t, uint32_t lock_timeout_ms) {
     if (rc < 0)
         return rc;
     t->has_lock = true;
+    t->thread = pthread_self();
     rc = db_begin(s->db, true, &t->db);
     if (rc == ECRDT_OK)
         rc = db_cursor_open(t->db, DB_ITEMS, &t->items);
@@ -128,6 +130,7 @@ static ecrdt_txn *txn_new(ecrdt_store *s, enum txn_mode mode) {
         return NULL;
     t->s = s;
     t->mode = mode;
+    t->fork_generation = s->fork_generation;
     atomic_fetch_add(&s->txns, 1);
     return t;
 }
@@ -193,19 +196,31 @@ static int write_out(ecrdt_txn *t) {
     return rc;
 }
 
+/* The writer lock belongs to a thread, LMDB's as well as ours. */
+static int check_thread(const ecrdt_txn *t, const char *call) {
+    if (!t->has_lock || pthread_equal(t->thread, pthread_self()))
+        return ECRDT_OK;
+    return err_set(ECRDT_EINVAL,
+                   "%s: a write transaction is ended by the thread that began "
+                   "it; it stays open",
+                   call);
+}
+
 int ecrdt_commit(ecrdt_txn *t) {
     if (!t)
         return err_null("ecrdt_commit()");
     int rc = ECRDT_OK;
-    if (t->mode != TXN_WRITE) {
+    if (t->fork_generation != os_fork_generation())
+        rc = err_set(ECRDT_EFORK,
+                     "ecrdt_commit(): the transaction was begun before "
+                     "fork(): it is the parent's to commit");
+    if (rc < 0 || t->mode != TXN_WRITE) {
         ecrdt_abort(t);
         return rc;
     }
-    rc = store_check(t->s, "ecrdt_commit()");
-    if (rc < 0) {
-        ecrdt_abort(t);
+    rc = check_thread(t, "ecrdt_commit()");
+    if (rc < 0)
         return rc;
-    }
     iter_close_all(t);
     rc = write_out(t);
     db_cursor_close(t->items);
@@ -224,16 +239,15 @@ int ecrdt_commit(ecrdt_txn *t) {
 void ecrdt_abort(ecrdt_txn *t) {
     if (!t)
         return;
-    if (t->s->fork_generation != os_fork_generation()) {
+    if (t->fork_generation != os_fork_generation()) {
         alloc_free(t); /* the rest belongs to the parent */
         return;
     }
+    if (check_thread(t, "ecrdt_abort()") < 0)
+        return;
     iter_close_all(t);
-    if (t->reader) {
-        txn_unpark(t->reader);
-        ecrdt_abort(t->reader);
-        t->reader = NULL;
-    }
+    ecrdt_abort(t->reader);
+    t->reader = NULL;
     db_cursor_close(t->items);
     t->items = NULL;
     if (t->db)
@@ -262,7 +276,9 @@ static int check_name(const char *name) {
     return err_set(ECRDT_EINVAL,
                    "a bucket's name has 1 to %d bytes, this one %s",
                    ECRDT_MAX_BUCKET_NAME,
-                   !name ? "is NULL" : n ? "has more" : "is empty");
+                   !name ? "is NULL"
+                   : n   ? "has more"
+                         : "is empty");
 }
 
 static struct bucket *find_bucket(ecrdt_txn *t, const char *name) {
@@ -315,7 +331,8 @@ int txn_head(ecrdt_txn *t, struct bucket *bk) {
     return bk->have_head ? ECRDT_OK : head_load(t, bk);
 }
 
-/* ---- for replication ------------------------------------------------------ */
+/* ---- for replication ------------------------------------------------------
+ */
 
 uint64_t replica_snapshot_id(ecrdt_txn *t) {
     return db_txn_id(t->db);

@@ -9,15 +9,15 @@ __extension__ typedef __int128 wide;
 
 /* What an item adds to its key head. */
 struct reading {
-    int64_t live; /* 1 if the item is there: an element, a counter entry */
-    wide total;   /* of a counter                                       */
+    int64_t live;   /* 1 if the item is there: an element, a counter entry */
+    wide total;     /* of a counter                                       */
     uint64_t bound; /* of a counter: the greater of inc and dec         */
 };
 
 struct type {
     uint8_t tag, head_tag; /* head_tag 0: no key head                  */
     ecrdt_type pub;
-    uint8_t live_kind;     /* kind of its live events                  */
+    uint8_t live_kind; /* kind of its live events                  */
     const char *name;
     /* Is value, the type's part of a live payload, well-formed? */
     bool (*check)(slice value);
@@ -41,6 +41,7 @@ const struct type *type_at(size_t i);
  * A hashed key (or element) is preceded by its length as a varint and stands
  * whole in every live payload, for the id no longer tells it. */
 
+/* Writes the payload of a live event into the emptied out. */
 void payload_make(struct buf *out, struct item_shape shape, slice key,
                   slice elem, slice value);
 
@@ -53,8 +54,7 @@ bool payload_split(struct item_shape shape, slice bytes, struct payload *out);
 
 /* Is this event, with its payload, one that id's type can have made? Checks
  * kinds, sizes, hashes and the value. */
-bool payload_valid(slice id, const struct item_parts *p,
-                   const struct event *e);
+bool payload_valid(slice id, const struct item_parts *p, const struct event *e);
 
 /* ---- counter values ---- */
 
@@ -65,6 +65,5 @@ struct count {
 bool count_decode(slice value, struct count *c);
 size_t count_encode(uint8_t out[4 * VARINT_MAX], const struct count *c);
 /* Componentwise maximum over the siblings of an entry. */
-void count_of(struct item_shape shape, const struct item *it,
-              struct count *c);
+void count_of(struct item_shape shape, const struct item *it, struct count *c);
 #endif

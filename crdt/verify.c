@@ -68,11 +68,11 @@ static const char *show(slice id, char out[2 * ID_SHOWN + 4]) {
     return out;
 }
 
-/* ---- items ---------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------------
+ */
 
-static void check_event(struct verify *v, slice id,
-                        const struct item_parts *p, const struct vv *clk,
-                        const struct event *e) {
+static void check_event(struct verify *v, slice id, const struct item_parts *p,
+                        const struct vv *clk, const struct event *e) {
     char hex[2 * ID_SHOWN + 4];
     const char *name = v->bk->name;
     const uint8_t *origin = origin_id(v->t, e->origin);
@@ -107,8 +107,9 @@ static void check_event(struct verify *v, slice id,
             hi = mid;
     }
     if (!in_log && !vv_covers(&v->log_bound, origin, e->seq))
-        find(v, "bucket '%s' item %s: event %llu is neither in the log nor "
-                "below its bound",
+        find(v,
+             "bucket '%s' item %s: event %llu is neither in the log nor "
+             "below its bound",
              name, show(id, hex), (unsigned long long)e->seq);
 }
 
@@ -121,7 +122,8 @@ static void account(struct verify *v) {
             v->tombs++;
 }
 
-/* ---- key heads ------------------------------------------------------------ */
+/* ---- key heads ------------------------------------------------------------
+ */
 
 /* Compares the head of the key just read with what its items say. */
 static void end_key(struct verify *v) {
@@ -139,13 +141,14 @@ static void end_key(struct verify *v) {
         find(v, "bucket '%s' key %s: %s", v->bk->name, show(id, hex),
              ecrdt_errmsg());
     else if (head.live != s->live || head.total != s->total)
-        find(v, "bucket '%s' key %s: its head says %llu items, there are "
-                "%llu; or their totals differ",
+        find(v,
+             "bucket '%s' key %s: its head says %llu items, there are "
+             "%llu; or their totals differ",
              v->bk->name, show(id, hex), (unsigned long long)head.live,
              (unsigned long long)s->live);
     else if (rc == 1 && s->key_hashed && !slice_eq(head.full_key, s->full_key))
-        find(v, "bucket '%s' key %s: its head holds another key",
-             v->bk->name, show(id, hex));
+        find(v, "bucket '%s' key %s: its head holds another key", v->bk->name,
+             show(id, hex));
     s->head_tag = 0;
 }
 
@@ -192,8 +195,7 @@ static int check_heads(struct verify *v) {
     db_cursor_close(c);
     if (n != v->heads)
         find(v, "bucket '%s': %llu key heads, %llu keys with items",
-             v->bk->name, (unsigned long long)n,
-             (unsigned long long)v->heads);
+             v->bk->name, (unsigned long long)n, (unsigned long long)v->heads);
     return rc < 0 && rc != ECRDT_ECORRUPT ? rc : ECRDT_OK;
 }
 
@@ -214,8 +216,9 @@ static void check_item(struct verify *v, slice id, const struct item_parts *p,
     for (size_t i = 0; i < v->it.n; i++) {
         check_event(v, id, p, clk, &v->it.ev[i]);
         if (i && v->it.ev[i].origin <= v->it.ev[i - 1].origin)
-            find(v, "bucket '%s' item %s: two siblings of one origin, or out "
-                    "of order",
+            find(v,
+                 "bucket '%s' item %s: two siblings of one origin, or out "
+                 "of order",
                  v->bk->name, show(id, hex));
     }
     account(v);
@@ -236,7 +239,8 @@ static void check_record(struct verify *v, slice key, slice rec) {
         check_item(v, id, &p, rec);
 }
 
-/* ---- a bucket ------------------------------------------------------------- */
+/* ---- a bucket -------------------------------------------------------------
+ */
 
 static int note_logged(void *ctx, const struct dotlog_entry *e) {
     struct verify *v = ctx;
@@ -270,8 +274,9 @@ static void check_sums(struct verify *v) {
         find(v, "bucket '%s': its digest is not that of its items",
              v->bk->name);
     if (h->live != v->live || h->tombs != v->tombs)
-        find(v, "bucket '%s': its head says %llu live items and %llu tombs, "
-                "there are %llu and %llu",
+        find(v,
+             "bucket '%s': its head says %llu live items and %llu tombs, "
+             "there are %llu and %llu",
              v->bk->name, (unsigned long long)h->live,
              (unsigned long long)h->tombs, (unsigned long long)v->live,
              (unsigned long long)v->tombs);

@@ -52,10 +52,10 @@ int vv_raise(struct vv *v, const uint8_t origin[ORIGIN_SIZE], uint64_t seq,
 int vv_join(struct vv *v, const struct vv *o) {
     size_t n = 0;
     for (size_t i = 0, j = 0; i < v->n || j < o->n; n++) {
-        int c = i == v->n   ? 1
-                : j == o->n ? -1
-                            : memcmp(v->e[i].origin, o->e[j].origin,
-                                     ORIGIN_SIZE);
+        int c = i == v->n ? 1
+                : j == o->n
+                    ? -1
+                    : memcmp(v->e[i].origin, o->e[j].origin, ORIGIN_SIZE);
         i += c <= 0;
         j += c >= 0;
     }
@@ -121,8 +121,7 @@ uint64_t vv_missing(const struct vv *a, const struct vv *b) {
     uint64_t missing = 0;
     for (size_t i = 0; i < a->n; i++) {
         uint64_t known = vv_seq(b, a->e[i].origin);
-        if (a->e[i].seq > known &&
-            !add_u64(&missing, a->e[i].seq - known))
+        if (a->e[i].seq > known && !add_u64(&missing, a->e[i].seq - known))
             return UINT64_MAX;
     }
     return missing;

@@ -16,10 +16,13 @@
  *            next step. You free handles, each by its one closing call, and
  *            nothing else.
  * Threads    A store may be shared by threads. A transaction and what was
- *            opened in it belong to one thread at a time. The library starts
- *            no thread, installs no signal handler and prints nothing.
+ *            opened in it belong to one thread at a time; a write transaction
+ *            is ended by the thread that began it (else ECRDT_EINVAL, and it
+ *            stays open). The library starts no thread, installs no signal
+ *            handler and prints nothing.
  * fork()     A store does not cross fork(): in the child each call fails with
- *            ECRDT_EFORK; close it there and open it again. exec() is fine.
+ *            ECRDT_EFORK; close it there (after the transactions) and open it
+ *            again. exec() is fine.
  * Processes  Any number of processes on one machine share a store. Readers
  *            never wait. One transaction at a time writes, behind a timed
  *            lock. SIGKILL at any instruction loses at most the transaction

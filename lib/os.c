@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -63,24 +64,45 @@ uint32_t os_fork_generation(void) {
     return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
+static int not_a_folder(const char *path) {
+    return err_set(ECRDT_EINVAL, "cannot use %s as a store: it is not a folder",
+                   path);
+}
+
+static int no_folder(int errnum, const char *path) {
+    if (errnum != ENOENT && errnum != ENOTDIR)
+        return err_errno(errnum, "cannot make the folder", path);
+    return err_set(ECRDT_ENOENT,
+                   "cannot make the folder %s: the folder above it does not "
+                   "exist; make that first",
+                   path);
+}
+
+void os_parent(const char *path, char *out, size_t size) {
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    while (n > 0 && path[n - 1] != '/')
+        n--;
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    snprintf(out, size, "%.*s", n ? (int)n : 1, n ? path : ".");
+}
+
 int os_make_folder(const char *path, uint32_t mode, bool *made) {
     *made = false;
     struct stat st;
-    if (!stat(path, &st)) {
-        if (S_ISDIR(st.st_mode))
-            return ECRDT_OK;
-        return err_set(ECRDT_EINVAL,
-                       "cannot use %s as a store: it is not a folder", path);
+    if (!mkdir(path, 0700)) {
+        /* mkdir() obeys the umask and may drop setgid: set it outright. */
+        if (chmod(path, mode))
+            return err_errno(errno, "cannot set the mode of", path);
+        *made = true;
+        return ECRDT_OK;
     }
-    if (errno != ENOENT)
-        return err_errno(errno, "cannot look at", path);
-    if (mkdir(path, 0700) && errno != EEXIST)
-        return err_errno(errno, "cannot make the folder", path);
-    /* mkdir() obeys the umask and may drop setgid: set the mode outright. */
-    if (chmod(path, mode))
-        return err_errno(errno, "cannot set the mode of", path);
-    *made = true;
-    return ECRDT_OK;
+    int errnum = errno; /* EROFS or EACCES for one that exists, too */
+    if (stat(path, &st))
+        return no_folder(errnum == EEXIST ? errno : errnum, path);
+    return S_ISDIR(st.st_mode) ? ECRDT_OK : not_a_folder(path);
 }
 
 struct fs_type {
@@ -88,23 +110,50 @@ struct fs_type {
     const char *name;
 };
 
-int os_check_filesystem(const char *path) {
+const char *os_network_filesystem(uint32_t magic) {
     static const struct fs_type refused[] = {
-        {0x6969, "NFS"},        {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
-        {0x517b, "SMB"},        {0x65735546, "FUSE"}, {0x01021997, "9p"},
-        {0x00c36400, "Ceph"},   {0x5346414f, "AFS"},  {0x73757245, "Coda"},
-        {0x0bd00bd0, "Lustre"}, {0x7461636f, "OCFS2"}};
-    struct statfs fs;
-    if (statfs(path, &fs))
-        return err_errno(errno, "cannot look at the filesystem of", path);
+        {0x6969, "NFS"},
+        {0xff534d42, "CIFS"},
+        {0xfe534d42, "SMB2"},
+        {0x517b, "SMB"},
+        {0x65735546, "FUSE"},
+        {0x01021997, "9p"},
+        {0x00c36400, "Ceph"},
+        {0x5346414f, "AFS"},
+        {0x6b414653, "AFS"},
+        {0x73757245, "Coda"},
+        {0x0bd00bd0, "Lustre"},
+        {0x7461636f, "OCFS2"},
+        {0x01161970, "GFS2"},
+        {0x47504653, "GPFS"},
+        {0x19830326, "BeeGFS"},
+        {0xaad7aaea, "PanFS"},
+        {0x20030528, "OrangeFS"},
+        {0x564c, "NCP"},
+        {0x786f4256, "VirtualBox shared folders"},
+        {0xbacbacbc, "VMware shared folders"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if ((uint32_t)fs.f_type == refused[i].magic)
-            return err_set(ECRDT_ENOTSUP,
-                           "cannot keep a store in %s: it is on %s, whose "
-                           "locks and memory maps are not safe between "
-                           "machines; use a local disk or tmpfs",
-                           path, refused[i].name);
-    return ECRDT_OK;
+        if (magic == refused[i].magic)
+            return refused[i].name;
+    return NULL;
+}
+
+int os_check_filesystem(const char *path) {
+    struct statfs fs;
+    int rc;
+    do
+        rc = statfs(path, &fs);
+    while (rc && errno == EINTR);
+    if (rc)
+        return err_errno(errno, "cannot look at the filesystem of", path);
+    const char *name = os_network_filesystem((uint32_t)fs.f_type);
+    if (!name)
+        return ECRDT_OK;
+    return err_set(ECRDT_ENOTSUP,
+                   "cannot keep a store in %s: it is on %s, whose locks and "
+                   "memory maps are not safe between machines; use a local "
+                   "disk or tmpfs",
+                   path, name);
 }
 
 int os_folder_empty(const char *path) {
@@ -127,53 +176,39 @@ int os_sync_folder(const char *path) {
     return rc;
 }
 
-int os_open_file(const char *path, const char *name, uint32_t mode,
-                 bool create, int *fd) {
+/* Makes the file, or opens what another process makes meanwhile. */
+static int make_file(const char *file, uint32_t mode) {
+    int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? open(file, O_RDWR | O_CLOEXEC) : fd;
+    if (fchmod(fd, mode)) { /* outright: the umask does not count */
+        int errnum = errno;
+        close(fd);
+        errno = errnum;
+        return -1;
+    }
+    return fd;
+}
+
+int os_open_file(const char *path, const char *name, uint32_t mode, bool create,
+                 int *fd) {
     char file[4096];
     snprintf(file, sizeof file, "%s/%s", path, name);
     *fd = open(file, O_RDWR | O_CLOEXEC);
+    if (*fd < 0 && errno == ENOENT) {
+        if (!create)
+            return ECRDT_OK;
+        *fd = make_file(file, mode);
+    }
     if (*fd >= 0)
         return ECRDT_OK;
-    if (errno == ENOENT && !create)
-        return ECRDT_OK;
-    if (errno == ENOENT)
-        *fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*fd < 0)
-        return err_errno(errno, "cannot open", file);
-    struct stat st; /* ours by the umask: set the mode outright */
-    if (!fstat(*fd, &st) && st.st_uid == geteuid() &&
-        (st.st_mode & 0777) != mode)
-        (void)!fchmod(*fd, mode);
-    return ECRDT_OK;
+    int errnum = errno, rc = err_errno(errnum, "cannot open", file);
+    errno = errnum;
+    return rc;
 }
 
 void os_wake(int fd) {
     /* A failure costs the watchers at most their next look at the txn id. */
     if (fd >= 0)
         (void)!pwrite(fd, "!", 1, 0);
-}
-
-void os_cond_init(pthread_mutex_t *m, pthread_cond_t *c) {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_mutex_init(m, NULL);
-    pthread_cond_init(c, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-bool os_cond_wait_zero(pthread_mutex_t *m, pthread_cond_t *c,
-                       const uint32_t *n, uint32_t timeout_ms) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += timeout_ms / 1000;
-    at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    while (*n)
-        if (pthread_cond_timedwait(c, m, &at) == ETIMEDOUT)
-            return *n == 0;
-    return true;
 }

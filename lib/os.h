@@ -3,9 +3,11 @@
 #ifndef LIB_OS_H
 #define LIB_OS_H
 #include "lib/bytes.h"
-#include <pthread.h>
 
+/* Milliseconds since 1970-01-01 UTC. */
 uint64_t os_wall_ms(void);
+
+/* Milliseconds of a clock that nobody sets, from some start of its own. */
 uint64_t os_mono_ms(void);
 
 /* 16 bytes that differ between boots of a machine; zeros if unknown. */
@@ -19,8 +21,15 @@ uint32_t os_fork_generation(void);
 /* Makes the folder (one level) unless it exists. *made says which. */
 int os_make_folder(const char *path, uint32_t mode, bool *made);
 
+/* The folder that holds path ("." for a bare name), into out. */
+void os_parent(const char *path, char *out, size_t size);
+
 /* ECRDT_ENOTSUP, with a sentence, on a filesystem that LMDB cannot use. */
 int os_check_filesystem(const char *path);
+
+/* Name of a network or user-space filesystem by statfs()'s magic number;
+ * NULL for any other. */
+const char *os_network_filesystem(uint32_t magic);
 
 /* 1 if the folder has no entries, 0 if it has, < 0 an error. */
 int os_folder_empty(const char *path);
@@ -28,10 +37,11 @@ int os_folder_empty(const char *path);
 /* Makes the entries of a folder durable. */
 int os_sync_folder(const char *path);
 
-/* The file path/name for reading and writing, created if need be. -1 in *fd
- * and 0 when create is false and it is absent. */
-int os_open_file(const char *path, const char *name, uint32_t mode,
-                 bool create, int *fd);
+/* The file path/name for reading and writing; made with that mode, whatever
+ * the umask, if create is set and it is absent. -1 in *fd and 0 when create
+ * is not set and it is absent. A failure leaves errno. */
+int os_open_file(const char *path, const char *name, uint32_t mode, bool create,
+                 int *fd);
 
 /* Rewrites the first byte of fd, so that those who watch the file wake. */
 void os_wake(int fd);
@@ -40,27 +50,28 @@ void os_wake(int fd);
 
 struct os_lock;
 
+/* Opens, and if need be makes, the lock in the file path/name. ECRDT_EBUSY
+ * if a stopped process is in the middle of making it. */
 int os_lock_open(const char *path, const char *name, uint32_t mode,
                  struct os_lock **out);
+
+/* Closes it; this process must not hold it. NULL is fine. */
 void os_lock_close(struct os_lock *l);
 
 /* 0, or ECRDT_EBUSY after timeout_ms with a sentence that names the holder,
  * its state and since when. */
 int os_lock_take(struct os_lock *l, uint32_t timeout_ms, const char *store);
+
+/* Gives it back, in the thread that took it. */
 void os_lock_give(struct os_lock *l);
 
-/* Counts a watcher of the wake file in or out; is there any? */
+/* Counts a watcher of the wake file in or out. */
 void os_lock_watch(struct os_lock *l, bool on);
+
+/* Is there any? One that was killed counts until all have closed. */
 bool os_lock_watched(const struct os_lock *l);
 
 /* Threads of all processes that wait for the lock now. */
 uint32_t os_lock_waiters(const struct os_lock *l);
 
-/* ---- threads ---- */
-
-void os_cond_init(pthread_mutex_t *m, pthread_cond_t *c);
-
-/* Waits, holding m, until *n is 0: true, or false after timeout_ms. */
-bool os_cond_wait_zero(pthread_mutex_t *m, pthread_cond_t *c,
-                       const uint32_t *n, uint32_t timeout_ms);
 #endif

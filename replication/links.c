@@ -29,10 +29,10 @@ static void on_opened(void *ctx) {
     uint64_t now_ms = table(l)->now_ms(l->n->loop);
     if (l->over)
         return; /* the peer has left the configuration meanwhile */
-    if (session_begin(l, now_ms) < 0)
-        l->over = true;
-    else
-        peer_state_set(l->peer, PEER_HANDSHAKE, NULL, wall_ms(l->n));
+    bool ok = session_begin(l, now_ms) == 0;
+    l->over = !ok;
+    peer_state_set(l->peer, PEER_HANDSHAKE, ok ? NULL : ecrdt_errmsg(),
+                   wall_ms(l->n));
     node_kick(l->n);
 }
 
@@ -85,19 +85,24 @@ static int allow(void *ctx, const uint8_t key[32]) {
 }
 
 static int session_begin(struct link *l, uint64_t now_ms) {
+    const struct node_conf *nc = &l->n->conf;
     struct session_conf conf = {
-        .channel = {.self = l->n->conf.self,
+        .channel = {.self = nc->self,
                     .initiator = l->dialed,
                     .allow = allow,
                     .allow_ctx = l,
                     .realm = l->n->realm},
-        .hello = l->n->hello,
     };
+    /* Made anew for each link: the incarnation may have changed. */
+    int rc = hello_make(&conf.hello, nc->store, l->n->name, nc->role,
+                        nc->self->pk, nc->self->sk);
+    if (rc < 0)
+        return rc;
     if (l->dialed)
         memcpy(conf.channel.expect, l->peer->key, CRYPTO_PK);
     table(l)->random(l->n->loop, conf.channel.ephemeral,
                      sizeof conf.channel.ephemeral);
-    int rc = session_open(&conf, now_ms, &l->s);
+    rc = session_open(&conf, now_ms, &l->s);
     if (rc < 0)
         return rc;
     l->s->owner = l;

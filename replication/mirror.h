@@ -54,6 +54,7 @@ struct mirror *mirrors_find(const struct mirrors *ms, const char *bucket);
  * MIRRORS_MAX; ECRDT_ENOMEM. */
 int mirrors_get(struct mirrors *ms, const char *bucket, struct mirror **m);
 
+/* Frees all mirrors; ms is empty again. */
 void mirrors_free(struct mirrors *ms);
 
 /* Takes over what the peer told in c (its ranges are moved out); acked is

@@ -158,10 +158,7 @@ int node_open(const struct node_conf *conf, struct loop *loop,
     snprintf(n->realm, sizeof n->realm, "%s", conf->realm);
     gossip_init(&n->gossip, conf->store);
     fill_self(n);
-    int rc = hello_make(&n->hello, conf->store, n->name, conf->role,
-                        conf->self->pk, conf->self->sk);
-    if (!rc)
-        rc = loop->t->timer_new(loop, work, n, &n->work);
+    int rc = loop->t->timer_new(loop, work, n, &n->work);
     if (!rc)
         rc = loop->t->watch_new(loop, replica_wake_path(conf->store), on_wake,
                                 n, &n->watch);

@@ -52,7 +52,6 @@ struct node {
     struct node_conf conf;
     char name[PEER_NAME_MAX + 1], realm[PEER_NAME_MAX + 1];
     struct loop *loop;
-    struct hello hello;
     struct gossip gossip;
     struct peers peers;
     struct limiter limiter;

@@ -3,8 +3,8 @@
 #include "replication/peers.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
-#include "lib/crypto.h"
 #include "lib/err.h"
+#include "replication/link/identity.h"
 #include <stdio.h>
 
 struct peer *peers_find(const struct peers *ps, const uint8_t key[32]) {
@@ -35,10 +35,9 @@ int peers_put(struct peers *ps, const uint8_t key[32], const char *name,
               const char *host, uint16_t port, struct peer **out) {
     struct peer *p = peers_find(ps, key);
     int rc = p ? 0 : peer_new(ps, key, &p);
-    if (rc < 0)
+    if (!p)
         return rc;
-    memcpy(p->r.key, "ed25519:", 8);
-    crypto_base64(p->r.key + 8, key, 32);
+    identity_text(p->r.key, key);
     snprintf(p->host, sizeof p->host, "%s", host);
     p->port = port;
     p->r.configured = true;

@@ -136,6 +136,7 @@ int peers_put(struct peers *ps, const uint8_t key[32], const char *name,
 /* Forgets a peer without a link; its record is deleted by peers_write(). */
 void peers_drop(struct peers *ps, struct peer *p);
 
+/* Frees all peers; ps is empty again. */
 void peers_free(struct peers *ps);
 
 /* Notes a state and, unless it is NULL, a new last error. */

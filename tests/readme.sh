@@ -51,6 +51,7 @@ awk -v dir="$tmp/blocks" '
 
 packages='lmdb libsodium libuv'
 pkg-config --exists msgpack-c 2>/dev/null && packages="$packages msgpack-c"
+# shellcheck disable=SC2086 # a list
 read -ra libs <<<"$(pkg-config --libs $packages)"
 compiles() { # block, compiler, option...
     local block=$1
@@ -125,7 +126,8 @@ links() {
     local page target broken=0
     for page in *.md docs/decisions/*.md; do
         for target in $(grep -oE '\]\([^)#: ]+' "$page" | cut -c 3-); do
-            [ -e "$(dirname "$page")/$target" ] || [ "$target" = docs/bench.svg ] ||
+            [ -e "$(dirname "$page")/$target" ] ||
+                [ "$target" = docs/bench.svg ] ||
                 { echo "$page: $target is not there" && broken=1; }
         done
     done

@@ -6,18 +6,24 @@
 static void records_decode(void **state) {
     (void)state;
     struct keyhead_view v;
-    uint8_t rec[24 + 3] = {[7] = 5, [8 + 15] = 9};
-    memcpy(rec + 24, "key", 3);
-    assert_true(keyhead_decode(slice_of(rec, 27), &v));
+    uint8_t rec[2 + 16 + 3] = {5, 7, [2 + 15] = 9};
+    memcpy(rec + 18, "key", 3);
+    assert_true(keyhead_decode(slice_of(rec, 21), &v));
     assert_int_equal(v.live, 5);
+    assert_int_equal(v.bound, 7);
     assert_int_equal((int64_t)v.total, 9);
     assert_slice_equal(v.full_key, slice_str("key"));
-    memset(rec + 8, 0xff, 16);
-    assert_true(keyhead_decode(slice_of(rec, 24), &v));
+    memset(rec + 2, 0xff, 16);
+    assert_true(keyhead_decode(slice_of(rec, 18), &v));
     assert_int_equal((int64_t)v.total, -1);
     assert_int_equal(v.full_key.len, 0);
-    assert_false(keyhead_decode(slice_of(rec, 23), &v));
-    assert_false(keyhead_decode(slice_of(NULL, 0), &v));
+    for (size_t n = 0; n < 18; n++) {
+        uint8_t *exact = malloc(n + 1);
+        assert_non_null(exact);
+        memcpy(exact, rec, n);
+        assert_false(keyhead_decode(slice_of(exact, n), &v));
+        free(exact);
+    }
 }
 
 static void head_key(ecrdt_txn *t, struct item_key *k, slice key, uint8_t tag) {

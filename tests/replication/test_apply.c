@@ -146,7 +146,7 @@ static void many_small_chunks_share_a_transaction(void **state) {
     world_settle(&w, 1000);
     take_lock(&h, w.node[1].s);
     for (int i = 0; i < 10; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "k%d", i);
         world_set(&w, 0, "b", key, "v");
         world_run(&w, 15);

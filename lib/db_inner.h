@@ -1,0 +1,78 @@
+/* db_inner.h: what lib/db.c and lib/dbopen.c share: the environment's handle
+ * and the steps of opening it. */
+#ifndef LIB_DB_INNER_H
+#define LIB_DB_INNER_H
+#include "lib/db.h"
+#include "lib/gate.h"
+#include <stdatomic.h>
+
+struct db {
+    struct MDB_env *env;
+    unsigned dbi[DB_TABLES];
+    char *path;
+    struct os_lock *lock;
+    uint32_t wait_ms;
+    unsigned page_size;
+    bool rdonly;
+    atomic_uint cleared;    /* reader slots of dead processes */
+    uint64_t limit;         /* of used bytes for what adds to the data */
+    atomic_ullong reserved; /* end of what the data file has allocated */
+    atomic_bool disk_full;  /* it could not be moved on */
+    struct gate gate;       /* around users of the map */
+    bool unmapped;          /* the last attempt to grow it failed */
+};
+
+/* Opens LMDB's environment in the folder path. */
+int db_env_open(struct db *db, const char *path, const struct db_conf *conf);
+
+/* Closes it if it is open. */
+void db_env_close(struct db *db);
+
+/* Makes the tables of a new environment, and the file durable. */
+int db_env_make_tables(struct db *db);
+
+/* Opens the tables in a transaction. 1, 0 if that needs a reader slot that
+ * this process cannot have (see db_begin()), < 0. */
+int db_env_find_tables(struct db *db, bool write);
+
+/* Bytes of the file that hold pages. */
+uint64_t db_env_used(const struct db *db);
+
+/* Bytes of pages that a write transaction begun now may use again; 0 if that
+ * cannot be told. */
+uint64_t db_env_free(struct db *db);
+
+/* dbfile_reserve() of the data file. */
+int db_env_reserve(struct db *db, uint64_t used, uint64_t n);
+
+/* Bytes that LMDB may map behind the limit, for what may go past it. */
+enum { DB_BEHIND_LIMIT = 64 << 20 };
+
+/* ---- dbroom.c ---- */
+
+/* Keeps DBFILE_RESERVE and more bytes allocated behind the used ones. 0 or
+ * ECRDT_EFULL, without a sentence. */
+int db_room_keep(struct db *db, uint64_t more);
+
+/* Bytes that a transaction begun now may add to the data. */
+uint64_t db_room_left(struct db *db);
+
+/* ECRDT_EFULL with the sentence why there is no room. */
+int db_room_none(struct db *db);
+
+/* The environment of a transaction. */
+struct db *db_of(const struct db_txn *t);
+
+/* Tells that key, which LMDB did not find, is absent: 0, or < 0. */
+int db_absent(struct db_txn *t, enum db_table table, slice key);
+
+/* Position on the row before, or on the last one: 1 and the row, 0 if there
+ * is none. */
+int db_cursor_prev(struct db_cursor *c, slice *key, slice *value, bool last);
+
+/* Sticks ECRDT_ECORRUPT, with a sentence, and returns it. */
+int db_damaged(struct db_txn *t, enum db_table table);
+
+/* The same for the cursor's transaction and table. */
+int db_cursor_damaged(struct db_cursor *c);
+#endif

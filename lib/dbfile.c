@@ -1,0 +1,344 @@
+/* dbfile.c: checks of data.mdb before it is mapped, by the layout of LMDB 0.9,
+ * and disk blocks for what LMDB would only touch through its maps. */
+#include "lib/dbfile.h"
+#include "lib/err.h"
+#include "lib/os.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* ---- LMDB's layout on this machine --------------------------------------- */
+
+struct raw_page { /* header of every page */
+    uint64_t number;
+    uint16_t pad, flags, lower, upper;
+};
+struct raw_db {
+    uint32_t pad; /* of the first one: the page size */
+    uint16_t flags, depth;
+    uint64_t branch, leaf, overflow, entries, root;
+};
+struct raw_meta {
+    struct raw_page page;
+    uint32_t magic, version;
+    uint64_t address, mapsize;
+    struct raw_db dbs[2]; /* of free pages, of the named tables */
+    uint64_t last, txn;
+};
+enum {
+    RAW_MAGIC = (int)0xBEEFC0DE,
+    RAW_VERSION = 1,
+    PAGE_BRANCH = 1,
+    PAGE_LEAF = 2,
+    PAGE_META = 8,
+    FREE_FLAGS = 8, /* MDB_INTEGERKEY */
+    DEPTH_MAX = 32,
+    NODE_TABLE = 2, /* F_SUBDATA */
+    PAGE_MIN = 512,
+    PAGE_MAX = 65536
+};
+#define NO_PAGE UINT64_MAX
+#define MAP_MAX (1ull << 48)
+
+/* What one look at a file that others write to may find. */
+enum look { SOUND, FOREIGN, OTHER_VERSION, CUT_OFF, DAMAGED };
+
+struct file {
+    int fd;
+    uint64_t page_size, size, need;
+    struct raw_meta meta[2];
+    const struct raw_meta *newest;
+    union {
+        uint8_t bytes[PAGE_MAX];
+        struct raw_page head;
+    } page;
+};
+
+static bool read_at(int fd, void *out, size_t n, uint64_t at) {
+    ssize_t got;
+    do
+        got = pread(fd, out, n, (off_t)at);
+    while (got < 0 && errno == EINTR);
+    return got == (ssize_t)n;
+}
+
+static enum look read_metas(struct file *f) {
+    if (!read_at(f->fd, &f->meta[0], sizeof f->meta[0], 0))
+        return FOREIGN;
+    uint64_t size = f->page_size = f->meta[0].dbs[0].pad;
+    if (f->meta[0].magic != (uint32_t)RAW_MAGIC || size < PAGE_MIN ||
+        size > PAGE_MAX || (size & (size - 1)))
+        return FOREIGN;
+    if (!read_at(f->fd, &f->meta[1], sizeof f->meta[1], size) ||
+        f->meta[1].magic != (uint32_t)RAW_MAGIC)
+        return FOREIGN;
+    if (f->meta[0].version != RAW_VERSION || f->meta[1].version != RAW_VERSION)
+        return OTHER_VERSION;
+    return SOUND;
+}
+
+/* A table's root may be any page but a meta page, or none. */
+static bool root_fits(const struct raw_db *db, uint64_t last) {
+    if (db->root == NO_PAGE)
+        return !db->depth && !db->entries;
+    uint64_t pages;
+    return db->root > 1 && db->root <= last && db->depth >= 1 &&
+           db->depth <= DEPTH_MAX && db->entries && db->leaf &&
+           !__builtin_add_overflow(db->branch, db->leaf, &pages) &&
+           add_u64(&pages, db->overflow) && pages <= last;
+}
+
+/* The commits alternate between the two pages: n in page n % 2, and n - 1 in
+ * the other one; a page that was never used holds 0. */
+static bool numbers_fit(const struct raw_meta m[2]) {
+    uint64_t a = m[0].txn, b = m[1].txn;
+    return (a & 1) == 0 && ((b & 1) == 1 || !b) &&
+           (a == b  ? !a
+            : a > b ? a - b == 1
+                    : b - a == 1);
+}
+
+static bool meta_fits(const struct raw_meta *m, unsigned no,
+                      uint64_t page_size) {
+    return m->page.number == no && m->page.flags == PAGE_META &&
+           m->dbs[0].pad == page_size && m->dbs[0].flags == FREE_FLAGS &&
+           !m->dbs[1].flags && !m->address && m->mapsize < MAP_MAX &&
+           m->last >= 1 && m->last < UINT64_MAX / PAGE_MAX &&
+           root_fits(&m->dbs[0], m->last) && root_fits(&m->dbs[1], m->last);
+}
+
+/* Header of page no, of which n bytes are read: is it what db's root is? */
+static bool root_page(struct file *f, const struct raw_db *db, size_t n) {
+    const struct raw_page *h = &f->page.head;
+    if (!read_at(f->fd, f->page.bytes, n, db->root * f->page_size))
+        return false;
+    return h->number == db->root &&
+           h->flags == (db->depth == 1 ? PAGE_LEAF : PAGE_BRANCH) &&
+           h->lower >= sizeof *h && h->lower <= h->upper &&
+           h->upper <= f->page_size && !(h->lower & 1) && !(h->upper & 1);
+}
+
+/* A node of a leaf page of tables. */
+struct raw_node {
+    uint16_t size_low, size_high, flags, key_size;
+};
+
+/* Node i of the page of tables: if it is the record of one, is that sound?
+ * Counts it, and notes its root. */
+static bool node_fits(const struct file *f, unsigned i, struct raw_db *db,
+                      unsigned *n, unsigned max) {
+    const uint8_t *p = f->page.bytes;
+    uint16_t offset;
+    struct raw_node node;
+    memcpy(&offset, p + sizeof f->page.head + 2 * i, sizeof offset);
+    if (offset < f->page.head.upper || offset + sizeof node > f->page_size)
+        return false;
+    memcpy(&node, p + offset, sizeof node);
+    if (!(node.flags & NODE_TABLE))
+        return true;
+    size_t at = offset + sizeof node + node.key_size;
+    if (*n == max || node.size_low != sizeof *db || node.size_high ||
+        node.flags != NODE_TABLE || at + sizeof *db > f->page_size)
+        return false;
+    memcpy(&db[*n], p + at, sizeof *db);
+    return !db[*n].flags && root_fits(&db[(*n)++], f->newest->last);
+}
+
+/* The page of tables, as long as it is a single one, and their roots. */
+static bool tables_fit(struct file *f, unsigned tables) {
+    const struct raw_db *main = &f->newest->dbs[1], *unused = f->newest->dbs;
+    struct raw_db db[16];
+    unsigned n = 0, nodes;
+    if (unused->root != NO_PAGE && !root_page(f, unused, sizeof f->page.head))
+        return false;
+    if (main->entries < tables || !root_page(f, main, f->page_size))
+        return false;
+    if (main->depth > 1)
+        return true;
+    nodes = (f->page.head.lower - (unsigned)sizeof f->page.head) / 2;
+    if (nodes != main->entries)
+        return false;
+    for (unsigned i = 0; i < nodes; i++)
+        if (!node_fits(f, i, db, &n, sizeof db / sizeof *db))
+            return false;
+    for (unsigned i = 0; i < n; i++)
+        if (db[i].root != NO_PAGE && !root_page(f, &db[i], sizeof f->page.head))
+            return false;
+    return n == tables;
+}
+
+static enum look look_at(struct file *f, unsigned tables) {
+    struct stat st;
+    enum look found = read_metas(f);
+    if (found != SOUND)
+        return found;
+    if (!meta_fits(&f->meta[0], 0, f->page_size) ||
+        !meta_fits(&f->meta[1], 1, f->page_size) || !numbers_fit(f->meta))
+        return DAMAGED;
+    f->newest = &f->meta[f->meta[1].txn > f->meta[0].txn];
+    if (fstat(f->fd, &st)) /* after the metas: the file may grow meanwhile */
+        return FOREIGN;
+    f->size = (uint64_t)st.st_size;
+    f->need = (f->newest->last + 1) * f->page_size;
+    if (f->need > f->size)
+        return CUT_OFF;
+    return tables_fit(f, tables) ? SOUND : DAMAGED;
+}
+
+static int report(enum look found, const struct file *f, const char *name) {
+    switch (found) {
+    case SOUND:
+        return 1;
+    case OTHER_VERSION:
+        return err_set(ECRDT_EVERSION,
+                       "cannot open %s: written by another version of LMDB",
+                       name);
+    case CUT_OFF:
+        return err_set(ECRDT_ECORRUPT,
+                       "cannot open %s: it is cut off at %llu bytes, its last "
+                       "commit needs %llu; restore it from a backup or a peer",
+                       name, (unsigned long long)f->size,
+                       (unsigned long long)f->need);
+    default:
+        return err_set(ECRDT_ECORRUPT,
+                       "cannot open %s: it is not a store's data file, or its "
+                       "first pages are damaged; restore it from a backup or "
+                       "a peer",
+                       name);
+    }
+}
+
+enum { LOOKS = 20, LOOK_PAUSE_US = 1000 };
+
+int dbfile_check(const char *path, unsigned tables) {
+    char name[4096];
+    struct file f;
+    enum look found = SOUND;
+    snprintf(name, sizeof name, "%s/data.mdb", path);
+    f.fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (f.fd < 0)
+        return errno == ENOENT ? 0 : err_errno(errno, "cannot read", name);
+    /* A writer may commit between two reads: a finding must last. */
+    for (int i = 0; i < LOOKS; i++) {
+        found = look_at(&f, tables);
+        if (found == SOUND)
+            break;
+        usleep(LOOK_PAUSE_US);
+    }
+    close(f.fd);
+    return report(found, &f, name);
+}
+
+/* ---- lock.mdb -------------------------------------------------------------
+ */
+
+/* Is the filesystem itself read-only, or only this mount of it? */
+static bool wholly_readonly(const char *path) {
+    struct stat st;
+    char line[4096], *options;
+    unsigned major, minor;
+    bool yes = false;
+    FILE *f = stat(path, &st) ? NULL : fopen("/proc/self/mountinfo", "re");
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "%*d %*d %u:%u", &major, &minor) != 2 ||
+            makedev(major, minor) != st.st_dev)
+            continue;
+        options = strrchr(line, ' '); /* those of the superblock are last */
+        yes = options &&
+              (!strncmp(options, " ro,", 4) || !strncmp(options, " ro\n", 4));
+    }
+    if (f)
+        fclose(f);
+    return yes;
+}
+
+static int no_lock_file(int errnum, const char *path, bool rdonly) {
+    if (errnum == EROFS && rdonly && wholly_readonly(path))
+        return ECRDT_OK; /* nobody writes: LMDB does without */
+    if (errnum == EROFS && rdonly)
+        return err_set(ECRDT_ENOTSUP,
+                       "cannot read store %s through a read-only mount while "
+                       "others may write to it: readers keep their place in "
+                       "its lock.mdb; mount it writable",
+                       path);
+    if (errnum == EACCES || errnum == EPERM)
+        return err_set(ECRDT_EIO,
+                       "cannot open store %s: no permission to write its "
+                       "lock.mdb, where readers keep their place too; join "
+                       "the group of the folder",
+                       path);
+    return err_errno(errnum, "cannot open the lock file of", path);
+}
+
+int dbfile_make_lock(const char *path, uint32_t mode, uint32_t readers,
+                     bool rdonly) {
+    enum { SLOT = 64, HEADER = 4096 };
+    int fd, rc = os_open_file(path, "lock.mdb", mode, true, &fd);
+    if (rc < 0)
+        return no_lock_file(errno, path, rdonly);
+    off_t want = (off_t)readers * SLOT + HEADER;
+    struct stat st;
+    int failed = 0;
+    if (!fstat(fd, &st) && st.st_blocks * 512 < want)
+        do
+            failed = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, want) ? errno : 0;
+        while (failed == EINTR);
+    if (failed == ENOSPC || failed == EDQUOT)
+        rc = err_errno(failed, "cannot make the lock file of", path);
+    close(fd);
+    return rc;
+}
+
+/* ---- the data file --------------------------------------------------------
+ */
+
+int dbfile_reserve(int fd, uint64_t used, uint64_t n) {
+    while (fallocate(fd, 0, (off_t)used, (off_t)n)) {
+        if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+            return ECRDT_EFULL;
+        if (errno != EINTR)
+            return 0;
+    }
+    return 1;
+}
+
+bool dbfile_disk_full(const char *path) {
+    struct statvfs fs;
+    return !statvfs(path, &fs) &&
+           (uint64_t)fs.f_bavail * fs.f_frsize < (64u << 10);
+}
+
+void dbfile_remove(const char *path) {
+    char file[4096];
+    snprintf(file, sizeof file, "%s/data.mdb", path);
+    unlink(file);
+}
+
+int dbfile_begin_new(const char *path, char *name, size_t size) {
+    bool made;
+    snprintf(name, size, "%s/new", path);
+    int rc = os_make_folder(name, 0700, &made);
+    if (rc == ECRDT_OK)
+        dbfile_remove(name);
+    return rc;
+}
+
+void dbfile_abort_new(const char *name) {
+    dbfile_remove(name);
+    rmdir(name);
+}
+
+int dbfile_end_new(const char *path, const char *name, uint32_t mode) {
+    char from[4096], to[4096];
+    snprintf(from, sizeof from, "%s/data.mdb", name);
+    snprintf(to, sizeof to, "%s/data.mdb", path);
+    int rc = ECRDT_OK;
+    if (chmod(from, mode) || rename(from, to))
+        rc = err_errno(errno, "cannot put in place", to);
+    dbfile_abort_new(name);
+    return rc < 0 ? rc : os_sync_folder(path);
+}

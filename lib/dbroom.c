@@ -1,0 +1,42 @@
+/* dbroom.c: room for new data, and the reserve behind it that is left to
+ * deletes: the last of the disk is kept as allocated blocks of the data file,
+ * and the map goes on behind max_bytes. */
+#include "lib/db_inner.h"
+#include "lib/dbfile.h"
+#include "lib/err.h"
+
+/* Below this the free pages inside the file are counted, too. */
+enum { LITTLE_ROOM = 1 << 20 };
+
+int db_room_keep(struct db *db, uint64_t more) {
+    uint64_t used = db_env_used(db), n = DBFILE_RESERVE + more;
+    if (used + n - DBFILE_RESERVE / 2 <= db->reserved)
+        return ECRDT_OK;
+    int rc = db_env_reserve(db, used, n);
+    db->disk_full = rc < 0;
+    if (rc >= 0) /* 0: it cannot be done, so it is not asked again */
+        db->reserved = rc ? used + n : UINT64_MAX;
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+uint64_t db_room_left(struct db *db) {
+    uint64_t used = db_env_used(db);
+    uint64_t room = used < db->limit ? db->limit - used : 0;
+    if (db->disk_full && db_room_keep(db, 0) < 0)
+        room = 0;
+    if (room < LITTLE_ROOM)
+        room += db_env_free(db);
+    return room;
+}
+
+int db_room_none(struct db *db) {
+    return db->disk_full
+               ? err_set(ECRDT_EFULL,
+                         "cannot add to store %s: its disk is full; free space "
+                         "there, or delete data (no commit was lost)",
+                         db->path)
+               : err_set(ECRDT_EFULL,
+                         "cannot add to store %s: it reached its max_bytes of "
+                         "%llu; open it with a larger one, or delete data",
+                         db->path, (unsigned long long)db->limit);
+}

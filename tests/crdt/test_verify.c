@@ -1,0 +1,206 @@
+/* test_verify.c: a sound store has no findings; each kind of damage that a
+ * record's checksum cannot see is found, named and told through the sink. */
+#include "crdt/clocks.h"
+#include "crdt/door.h"
+#include "crdt/keyhead.h"
+#include "crdt/store.h"
+#include "tests/support/support.h"
+#include "tests/support/test.h"
+
+struct fixture {
+    char *dir;
+    ecrdt_store *s;
+};
+
+struct report {
+    unsigned lines;
+    char text[4096];
+};
+
+static int note(void *ctx, const void *line, size_t n) {
+    struct report *r = ctx;
+    size_t at = strlen(r->text);
+    if (at + n + 2 < sizeof r->text) {
+        memcpy(r->text + at, line, n);
+        r->text[at + n] = '\n';
+        r->text[at + n + 1] = 0;
+    }
+    r->lines++;
+    return 0;
+}
+
+/* A store with every type, long names, removed things and a second origin. */
+static int setup(void **state) {
+    struct fixture *f = test_calloc(1, sizeof *f);
+    char big[600];
+    memset(big, 'k', sizeof big);
+    f->dir = tmpdir_make();
+    f->s = ecrdt_open(path_join(f->dir, "s"), NULL);
+    assert_non_null(f->s);
+    ecrdt_txn *t = ecrdt_write(f->s);
+    ecrdt_slice long_key = {big, sizeof big};
+    assert_int_equal(ecrdt_reg_set(t, "b", ECRDT_STR("r"), ECRDT_STR("v")), 0);
+    assert_int_equal(ecrdt_reg_set(t, "b", ECRDT_STR("gone"), long_key), 0);
+    assert_int_equal(ecrdt_set_add(t, "b", long_key, long_key), 1);
+    assert_int_equal(ecrdt_set_add(t, "b", ECRDT_STR("s"), ECRDT_STR("x")), 1);
+    assert_int_equal(ecrdt_counter_add(t, "b", ECRDT_STR("c"), 7, NULL), 0);
+    assert_int_equal(ecrdt_counter_add(t, "b", long_key, -7, NULL), 0);
+    assert_int_equal(ecrdt_commit(t), 0);
+    t = ecrdt_auto(f->s);
+    assert_int_equal(ecrdt_reg_del(t, "b", ECRDT_STR("gone")), 1);
+    assert_int_equal(ecrdt_set_remove(t, "b", ECRDT_STR("s"), ECRDT_STR("x")),
+                     1);
+    ecrdt_abort(t);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(ecrdt_close(f->s), 0);
+    tmpdir_remove(f->dir);
+    test_free(f);
+    return 0;
+}
+
+static void sound(void **state) {
+    struct fixture *f = *state;
+    struct report r = {0};
+    assert_int_equal(ecrdt_verify(f->s, note, &r), ECRDT_OK);
+    assert_int_equal(r.lines, 0);
+    assert_int_equal(ecrdt_verify(f->s, NULL, NULL), ECRDT_OK);
+}
+
+static void expect(struct fixture *f, const char *words) {
+    struct report r = {0};
+    assert_int_equal(ecrdt_verify(f->s, note, &r), ECRDT_ECORRUPT);
+    assert_true(r.lines >= 1);
+    if (!strstr(r.text, words))
+        fail_msg("no '%s' in: %s", words, r.text);
+    assert_non_null(strstr(ecrdt_errmsg(), "finding"));
+}
+
+/* Changes the head of bucket "b" behind the door's back. */
+static void twist_head(struct fixture *f, void (*fn)(struct bucket_head *h)) {
+    ecrdt_txn *t = ecrdt_write(f->s);
+    struct bucket *bk;
+    assert_int_equal(txn_bucket(t, "b", false, &bk), 1);
+    fn(&bk->head);
+    bk->head_dirty = true;
+    assert_int_equal(ecrdt_commit(t), 0);
+}
+
+static void more_live(struct bucket_head *h) {
+    h->live++;
+}
+static void other_digest(struct bucket_head *h) {
+    h->digest[3] ^= 1;
+}
+static void more_tombs(struct bucket_head *h) {
+    h->tombs += 2;
+}
+static void older_clock(struct bucket_head *h) {
+    h->seq = 1;
+}
+static void lost_log(struct bucket_head *h) {
+    buf_clear(&h->log_open);
+    h->log_open_n = 0;
+}
+
+static void wrong_counts(void **state) {
+    twist_head(*state, more_live);
+    expect(*state, "its head says");
+}
+static void wrong_tombs(void **state) {
+    twist_head(*state, more_tombs);
+    expect(*state, "tombs");
+}
+static void wrong_digest(void **state) {
+    twist_head(*state, other_digest);
+    expect(*state, "digest");
+}
+static void event_past_the_clock(void **state) {
+    twist_head(*state, older_clock);
+    expect(*state, "beyond the clock");
+}
+static void log_too_short(void **state) {
+    twist_head(*state, lost_log);
+    expect(*state, "neither in the log nor");
+}
+
+/* Rewrites the head of one key with another total. */
+static void wrong_total(void **state) {
+    struct fixture *f = *state;
+    ecrdt_txn *t = ecrdt_write(f->s);
+    struct bucket *bk;
+    struct item_key k;
+    assert_int_equal(txn_bucket(t, "b", false, &bk), 1);
+    item_key_make(&k, bk->id, ECRDT_STR("c"), TAG_COUNTER_HEAD);
+    struct keyhead *h = keyhead_edit(t, bk, &k, slice_of(NULL, 0));
+    assert_non_null(h);
+    h->total += 1;
+    h->dirty = t->pending = true;
+    assert_int_equal(ecrdt_commit(t), 0);
+    expect(f, "totals differ");
+}
+
+/* A head whose key has no items. */
+static void orphan_head(void **state) {
+    struct fixture *f = *state;
+    ecrdt_txn *t = ecrdt_write(f->s);
+    struct bucket *bk;
+    struct item_key k;
+    assert_int_equal(txn_bucket(t, "b", false, &bk), 1);
+    item_key_make(&k, bk->id, ECRDT_STR("nobody"), TAG_SET_HEAD);
+    struct keyhead *h = keyhead_edit(t, bk, &k, slice_of(NULL, 0));
+    h->live = 3;
+    h->dirty = t->pending = true;
+    assert_int_equal(ecrdt_commit(t), 0);
+    expect(f, "key heads");
+}
+
+/* An item with a byte of its payload changed and a right checksum. */
+static void altered_event(void **state) {
+    struct fixture *f = *state;
+    ecrdt_txn *t = ecrdt_write(f->s);
+    struct bucket *bk;
+    struct item_key k;
+    slice rec;
+    struct buf copy = {0};
+    assert_int_equal(txn_bucket(t, "b", false, &bk), 1);
+    item_key_make(&k, bk->id, ECRDT_STR("r"), TAG_REGISTER);
+    assert_int_equal(db_get(t->db, DB_ITEMS, item_key_db(&k), &rec), 1);
+    buf_put(&copy, rec.data, rec.len);
+    copy.data[copy.len - 1] ^= 1;
+    assert_int_equal(db_put(t->db, DB_ITEMS, item_key_db(&k), &copy), 0);
+    assert_int_equal(ecrdt_commit(t), 0);
+    buf_free(&copy);
+    expect(f, "not what its e16 names");
+}
+
+static int stop(void *ctx, const void *line, size_t n) {
+    (void)line;
+    (void)n;
+    ++*(unsigned *)ctx;
+    return 1;
+}
+
+static void sink_stops(void **state) {
+    struct fixture *f = *state;
+    unsigned calls = 0;
+    twist_head(f, more_live);
+    twist_head(f, other_digest);
+    assert_int_equal(ecrdt_verify(f->s, stop, &calls), ECRDT_ECANCELED);
+    assert_int_equal(ecrdt_verify(NULL, NULL, NULL), ECRDT_ECANCELED);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(sound),         CASE(wrong_counts), CASE(wrong_tombs),
+        CASE(wrong_digest),  CASE(wrong_total),  CASE(event_past_the_clock),
+        CASE(log_too_short), CASE(orphan_head),  CASE(altered_event),
+        CASE(sink_stops)};
+    return TEST_RUN(tests);
+}
