@@ -25,7 +25,8 @@ TESTS    := $(sort $(shell find tests -name 'test_*.c'))
 HELPERS  := $(filter-out $(TESTS),$(wildcard tests/net/*.c tests/crash/*.c))
 SCRIPTS  := $(filter-out %/lib.sh,$(wildcard tests/*/*.sh))
 QUICK    := $(filter-out %_long.sh,$(SCRIPTS))
-HOUSE    := $(wildcard tests/tidy.sh tests/install.sh tests/readme.sh)
+HOUSE    := $(wildcard tests/tidy.sh tests/install.sh tests/readme.sh \
+              tests/examples.sh)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 bin = $(patsubst %.c,$(BUILD)/%,$(1))

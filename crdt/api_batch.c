@@ -9,7 +9,7 @@
 
 /* One row an operation: what it takes and what it does. */
 struct op_row {
-    bool has_value, has_elem;
+    bool has_value, has_elem, takes_room;
     int (*run)(ecrdt_txn *t, const ecrdt_op *op);
 };
 
@@ -36,12 +36,14 @@ static int run_reset(ecrdt_txn *t, const ecrdt_op *op) {
 }
 
 static const struct op_row rows[] = {
-    [ECRDT_OP_REG_SET] = {.has_value = true, .run = run_set},
+    [ECRDT_OP_REG_SET] = {.has_value = true,
+                          .takes_room = true,
+                          .run = run_set},
     [ECRDT_OP_REG_DEL] = {.run = run_del},
-    [ECRDT_OP_SET_ADD] = {.has_elem = true, .run = run_add},
+    [ECRDT_OP_SET_ADD] = {.has_elem = true, .takes_room = true, .run = run_add},
     [ECRDT_OP_SET_REMOVE] = {.has_elem = true, .run = run_remove},
     [ECRDT_OP_SET_CLEAR] = {.run = run_clear},
-    [ECRDT_OP_COUNTER_ADD] = {.run = run_count},
+    [ECRDT_OP_COUNTER_ADD] = {.takes_room = true, .run = run_count},
     [ECRDT_OP_COUNTER_RESET] = {.run = run_reset}};
 
 static const struct op_row *row_of(ecrdt_opcode op) {
@@ -61,31 +63,10 @@ static int check_op(ecrdt_txn *t, const ecrdt_op *op, uint64_t *bytes) {
         rc = check_elem(op->val);
     if (rc == ECRDT_OK)
         rc = txn_bucket(t, op->bucket, true, &bk);
-    *bytes += op->key.len + (row->has_value || row->has_elem ? op->val.len : 0);
+    if (row->takes_room)
+        *bytes +=
+            op->key.len + (row->has_value || row->has_elem ? op->val.len : 0);
     return rc < 0 ? rc : ECRDT_OK;
-}
-
-/* Would the counter stay in range? Runs the batch's counter operations on
- * plans beside the heads; batch tells one batch's plans from another's. */
-static int check_count(ecrdt_txn *t, const ecrdt_op *op, uint64_t batch) {
-    struct bucket *bk;
-    int rc = txn_bucket(t, op->bucket, true, &bk);
-    if (rc < 0)
-        return rc;
-    struct item_key k;
-    item_key_make(&k, bk->id, op->key, TAG_COUNTER_HEAD);
-    slice whole = op->key.len > KEY_RAW_MAX ? op->key : slice_of(NULL, 0);
-    struct keyhead *h = keyhead_edit(t, bk, &k, whole);
-    if (!h)
-        return db_err(t->db);
-    if (h->plan_batch != batch) {
-        h->plan_batch = batch;
-        h->plan = keyhead_total(h);
-    }
-    h->plan = op->op == ECRDT_OP_COUNTER_RESET ? 0 : h->plan + op->num;
-    if (h->plan <= INT64_MAX && h->plan >= INT64_MIN)
-        return ECRDT_OK;
-    return err_set(ECRDT_ERANGE, "a counter would leave the range of int64");
 }
 
 static int check_all(ecrdt_txn *t, const ecrdt_op *ops, size_t n, size_t *bad) {
@@ -96,12 +77,13 @@ static int check_all(ecrdt_txn *t, const ecrdt_op *ops, size_t n, size_t *bad) {
         int rc = check_op(t, op, &bytes);
         if (rc == ECRDT_OK && bytes > ECRDT_MAX_TXN)
             rc = err_set(ECRDT_ETOOBIG,
-                         "the transaction would hold over %d bytes",
+                         "the transaction would hold over %d bytes of keys "
+                         "and values",
                          ECRDT_MAX_TXN);
         bool counts =
             op->op == ECRDT_OP_COUNTER_ADD || op->op == ECRDT_OP_COUNTER_RESET;
         if (rc == ECRDT_OK && counts)
-            rc = check_count(t, op, batch);
+            rc = counter_plan(t, op, batch);
         if (rc < 0)
             return rc;
     }
@@ -109,11 +91,13 @@ static int check_all(ecrdt_txn *t, const ecrdt_op *ops, size_t n, size_t *bad) {
 }
 
 static int apply_all(ecrdt_txn *t, const ecrdt_op *ops, size_t n) {
-    size_t bad;
+    size_t bad, buckets = t->n_buckets;
     int rc = check_all(t, ops, n, &bad);
     if (rc < 0) {
         char why[ERR_SENTENCE];
         strcpy(why, ecrdt_errmsg());
+        if (txn_unmake_buckets(t, buckets) < 0)
+            return db_err(t->db);
         return err_set(rc,
                        "ecrdt_apply(): operation %zu of %zu: %.900s; none "
                        "was done",

@@ -50,7 +50,7 @@ int bucket_create(ecrdt_txn *t, const char *name, struct bucket *bk) {
     crypto_blake2b(bk->salt, BUCKET_SALT, ecrdt_str(name));
     bk->head.me = me;
     bk->head.range_next = 1;
-    bk->have_head = bk->head_dirty = true;
+    bk->have_head = bk->head_dirty = bk->made = true;
     rc = meta_put_u32(t, "m.buckets", count + 1);
     if (rc < 0)
         return rc;
@@ -97,6 +97,12 @@ int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),
             return rc;
     }
     return rc;
+}
+
+int bucket_unmake(ecrdt_txn *t, const struct bucket *bk) {
+    uint8_t key[1 + ECRDT_MAX_BUCKET_NAME];
+    int rc = db_del(t->db, DB_META, name_key(key, bk->name));
+    return rc < 0 ? rc : meta_put_u32(t, "m.buckets", bk->id);
 }
 
 static slice head_key(uint8_t b[HEAD_KEY], const struct bucket *bk) {
@@ -193,7 +199,7 @@ int head_save(ecrdt_txn *t, struct bucket *bk) {
 }
 
 void bucket_reset(struct bucket *bk) {
-    bk->have_head = bk->head_dirty = false;
+    bk->have_head = bk->head_dirty = bk->made = false;
     if (bk->have_ranges || bk->rs.n)
         ranges_free(&bk->rs);
     if (bk->was.n)

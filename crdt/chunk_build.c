@@ -133,6 +133,28 @@ static bool over_budget(const struct build *b, size_t size) {
                  b->bytes + size > b->budget->max_bytes);
 }
 
+/* Ends the chunk before id, and before all items of id's key, so that a key
+ * arrives whole; unless the chunk holds nothing but that key. */
+static void cut_before(struct build *b, struct chunk_part *part, slice id) {
+    struct chunk *c = &b->c;
+    struct item_parts p;
+    size_t n = c->n_items;
+    b->cut = true;
+    item_id_set(&b->cut_at, id);
+    if (!item_id_parse(id, &p))
+        return;
+    slice k = slice_of(id.data, p.k_len);
+    while (n > part->first && slice_starts(c->items[n - 1].id, k))
+        n--;
+    if (n == c->n_items || n == 0)
+        return;
+    part->count = (uint32_t)(n - part->first);
+    c->n_events = c->items[n].first;
+    c->n_items = n;
+    bool inside = slice_cmp(k, item_id_slice(&part->lo)) < 0;
+    item_id_set(&b->cut_at, inside ? item_id_slice(&part->lo) : k);
+}
+
 /* Adds the item b->it if the budget allows: 1 added, 0 the budget is used up
  * (and the chunk ends here). The chunk's first item always fits. */
 static int add_item(struct build *b, struct chunk_part *part, slice id) {
@@ -141,8 +163,7 @@ static int add_item(struct build *b, struct chunk_part *part, slice id) {
     for (size_t i = 0; i < b->it.n; i++)
         size += EVENT_ROOM + (known(b, &b->it.ev[i]) ? 0 : b->it.ev[i].len);
     if (over_budget(b, size)) {
-        b->cut = true;
-        item_id_set(&b->cut_at, id);
+        cut_before(b, part, id);
         return 0;
     }
     int rc =
@@ -285,10 +306,8 @@ static int add_listed(struct build *b, struct chunk_part *part,
         if (rc <= 0)
             return rc;
     }
-    if (full) {
-        b->cut = true;
-        item_id_set(&b->cut_at, l->ids[l->n - 1]);
-    }
+    if (full)
+        cut_before(b, part, l->ids[l->n - 1]);
     return ECRDT_OK;
 }
 

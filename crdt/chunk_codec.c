@@ -53,6 +53,9 @@ static int find_bases(const struct chunk *c, struct bases *b) {
         if (hlc_ms(e->hlc) < b->ms)
             b->ms = hlc_ms(e->hlc);
     }
+    for (size_t i = 0; i < c->n_origins; i++)
+        if (b->seq[i] == UINT64_MAX) /* of items that were taken out again */
+            b->seq[i] = 0;
     if (!c->n_events)
         b->ms = 0;
     return ECRDT_OK;

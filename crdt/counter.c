@@ -109,48 +109,77 @@ static int room_for(ecrdt_txn *t, const struct keyhead *h,
     return add_u64(&c.inc, inc) && add_u64(&c.dec, dec);
 }
 
+/* The head of a counter for changing it; NULL with *rc < 0. */
+static struct keyhead *edit_head(ecrdt_txn *t, const char *bucket, slice key,
+                                 struct item_key *hk, int *rc) {
+    struct bucket *bk;
+    *rc = txn_bucket(t, bucket, true, &bk);
+    if (*rc < 0)
+        return NULL;
+    item_key_make(hk, bk->id, key, TAG_COUNTER_HEAD);
+    slice whole = key.len > KEY_RAW_MAX ? key : slice_of(NULL, 0);
+    struct keyhead *h = keyhead_edit(t, bk, hk, whole);
+    if (!h)
+        *rc = db_err(t->db);
+    return h;
+}
+
+/* Adds by to sums and total if they can take it: 1, 0 out of range, < 0. */
+static int sum_up(ecrdt_txn *t, const struct keyhead *h,
+                  const struct item_key *hk, int64_t by,
+                  struct counter_sum *s) {
+    struct counter_sum next = {s->total + by, s->inc, s->dec};
+    bool fits = by < 0 ? add_u64(&next.dec, 0 - (uint64_t)by)
+                       : add_u64(&next.inc, (uint64_t)by);
+    if (!fits || next.total > INT64_MAX || next.total < INT64_MIN)
+        return 0;
+    int rc = room_for(t, h, hk, next.inc, next.dec);
+    if (rc == 1)
+        *s = next;
+    return rc;
+}
+
 int counter_add(ecrdt_txn *t, const char *bucket, slice key, int64_t by,
                 int64_t *now) {
-    struct bucket *bk;
-    int rc = txn_bucket(t, bucket, true, &bk);
-    if (rc < 0)
-        return rc;
+    int rc;
     struct item_key hk;
-    item_key_make(&hk, bk->id, key, TAG_COUNTER_HEAD);
-    slice whole = key.len > KEY_RAW_MAX ? key : slice_of(NULL, 0);
-    struct keyhead *h = keyhead_edit(t, bk, &hk, whole);
-    if (!h)
-        return db_err(t->db);
-    wide next = keyhead_total(h) + by;
-    uint64_t inc = h->inc, dec = h->dec;
-    bool fits =
-        by < 0 ? add_u64(&dec, 0 - (uint64_t)by) : add_u64(&inc, (uint64_t)by);
-    if (fits && next <= INT64_MAX && next >= INT64_MIN)
-        rc = room_for(t, h, &hk, inc, dec);
-    else
-        rc = 0;
+    struct keyhead *h = edit_head(t, bucket, key, &hk, &rc);
+    if (!h || (!h->count_dirty && (rc = txn_take_room(t, key.len)) < 0))
+        return rc;
+    struct counter_sum s = {keyhead_total(h), h->inc, h->dec};
+    rc = sum_up(t, h, &hk, by, &s);
     if (rc <= 0)
         return rc < 0 ? rc : out_of_range(key, by);
-    h->inc = inc;
-    h->dec = dec;
-    if (!h->count_dirty)
-        t->bytes += hk.len;
+    h->inc = s.inc;
+    h->dec = s.dec;
     h->count_dirty = t->pending = true;
     if (now)
-        *now = (int64_t)next;
+        *now = (int64_t)s.total;
     return ECRDT_OK;
 }
 
-int counter_get(ecrdt_txn *t, const char *bucket, slice key, int64_t *now) {
-    *now = 0;
-    struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
-    if (rc <= 0)
+int counter_plan(ecrdt_txn *t, const ecrdt_op *op, uint64_t batch) {
+    int rc;
+    struct item_key hk;
+    struct keyhead *h = edit_head(t, op->bucket, op->key, &hk, &rc);
+    if (!h)
         return rc;
-    struct item_key k;
+    if (h->plan_batch != batch) {
+        h->plan_batch = batch;
+        h->plan = (struct counter_sum){keyhead_total(h), h->inc, h->dec};
+    }
+    if (op->op == ECRDT_OP_COUNTER_RESET) {
+        h->plan.total = 0; /* inc and dec stay: a reset raises the floors */
+        return ECRDT_OK;
+    }
+    rc = sum_up(t, h, &hk, op->num, &h->plan);
+    return rc == 0 ? out_of_range(op->key, op->num) : rc < 0 ? rc : ECRDT_OK;
+}
+
+int counter_get(ecrdt_txn *t, const char *bucket, slice key, int64_t *now) {
     struct keyhead_view v;
-    item_key_make(&k, bk->id, key, TAG_COUNTER_HEAD);
-    rc = keyhead_read(t, &k, &v);
+    *now = 0;
+    int rc = keyhead_of(t, bucket, key, TAG_COUNTER_HEAD, &v);
     if (rc <= 0)
         return rc;
     *now = v.total > INT64_MAX   ? INT64_MAX

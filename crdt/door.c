@@ -18,6 +18,32 @@ int door_find(ecrdt_txn *t, struct item_key *k) {
     return rc < 0 ? db_stick(t->db, rc) : 1;
 }
 
+static void make_key(struct item_key *k, const struct bucket *bk, uint8_t tag,
+                     slice key, slice elem) {
+    item_key_make(k, bk->id, key, tag);
+    if (tag == TAG_ELEMENT)
+        item_key_element(k, elem);
+}
+
+int door_item(ecrdt_txn *t, const char *bucket, bool create, uint8_t tag,
+              slice key, slice elem, struct bucket **bk, struct item_key *k) {
+    int rc = txn_bucket(t, bucket, create, bk);
+    if (rc <= 0)
+        return rc;
+    make_key(k, *bk, tag, key, elem);
+    return door_find(t, k);
+}
+
+int door_record(ecrdt_txn *t, const char *bucket, uint8_t tag, slice key,
+                slice elem, struct item_key *k, slice *rec) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    make_key(k, bk, tag, key, elem);
+    return db_get(t->db, DB_ITEMS, item_key_db(k), rec);
+}
+
 /* Adds (sign 1) or takes back (-1) what siblings mean for the bucket. */
 static void account(struct bucket *bk, const struct item *it, int sign) {
     bool live = false;
@@ -94,11 +120,12 @@ int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
     item_encode(&t->rec, after);
     if (t->rec.err)
         return db_stick(t->db, t->rec.err);
-    t->bytes += t->rec.len + k->len;
+    db_charge(t->db, item_live(after)); /* a delete may use the reserve */
     if (after->n)
         rc = db_cursor_put(t->items, item_key_db(k), &t->rec, found);
     else
         rc = found ? db_cursor_del(t->items) : ECRDT_OK;
+    db_charge(t->db, false);
     return rc < 0 || !logged ? rc : log_fresh(t, bk, k, after);
 }
 
@@ -127,17 +154,8 @@ static int take_dot(ecrdt_txn *t, struct bucket *bk, struct event *e) {
     return ECRDT_OK;
 }
 
-static int too_big(ecrdt_txn *t) {
-    return err_set(ECRDT_ETOOBIG,
-                   "cannot write more in this transaction: it holds %llu "
-                   "bytes, the limit is %d; commit it and begin another",
-                   (unsigned long long)t->bytes, ECRDT_MAX_TXN);
-}
-
 int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
                enum event_kind kind, slice full_key, slice elem, slice value) {
-    if (t->bytes + value.len > ECRDT_MAX_TXN)
-        return too_big(t);
     struct event e = {.kind = (uint8_t)kind};
     int rc = take_dot(t, bk, &e);
     if (rc < 0)

@@ -9,6 +9,16 @@
  * is none, < 0 (stuck). What it borrows is valid until t's next write. */
 int door_find(ecrdt_txn *t, struct item_key *k);
 
+/* The same for an item by its names, whose key is left in k: elem counts
+ * for a set element only. An absent bucket is made if create is set, else
+ * the answer is 0 and *bk is not to be used. */
+int door_item(ecrdt_txn *t, const char *bucket, bool create, uint8_t tag,
+              slice key, slice elem, struct bucket **bk, struct item_key *k);
+
+/* The record of an item, for reading it: 1, 0, < 0. */
+int door_record(ecrdt_txn *t, const char *bucket, uint8_t tag, slice key,
+                slice elem, struct item_key *k, slice *rec);
+
 /* Replaces the siblings t->before of k by after: record, digest, counts, log
  * and key head follow. found is door_find()'s result, and t is still
  * positioned. after may borrow from t->before. logged: fresh events go to

@@ -87,6 +87,18 @@ int keyhead_read(ecrdt_txn *t, const struct item_key *k,
     return out->live != 0;
 }
 
+int keyhead_of(ecrdt_txn *t, const char *bucket, slice key, uint8_t head_tag,
+               struct keyhead_view *out) {
+    struct bucket *bk;
+    struct item_key k;
+    *out = (struct keyhead_view){0};
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    item_key_make(&k, bk->id, key, head_tag);
+    return keyhead_read(t, &k, out);
+}
+
 /* Memory that lives as long as the table. */
 static void *take(struct keyheads *all, size_t n) {
     n = (n + 15) & ~(size_t)15;
@@ -150,6 +162,8 @@ struct keyhead *keyhead_edit(ecrdt_txn *t, struct bucket *bk,
     struct keyhead *h = t->keyheads ? *place(t->keyheads, key) : NULL;
     if (!h)
         h = insert(t, bk, key);
+    else
+        h->bk = bk; /* a bucket that was made may have been unmade */
     if (h && full_key.len && !h->full_key.len)
         buf_put(&h->full_key, full_key.data, full_key.len);
     if (!h || h->full_key.err) {

@@ -15,6 +15,12 @@ struct keyhead_view {
     slice full_key; /* of a hashed key, else empty; borrowed */
 };
 
+/* A counter's value, and the adds that wait in it. */
+struct counter_sum {
+    wide total;
+    uint64_t inc, dec;
+};
+
 /* A head in a write transaction's table. */
 struct keyhead {
     struct bucket *bk;
@@ -24,8 +30,8 @@ struct keyhead {
     bool dirty;
     bool count_dirty; /* counter adds wait: inc and dec are their sums */
     uint64_t inc, dec;
-    uint64_t bound; /* no inc or dec of an entry is above it */
-    wide plan; /* value after the operations of a batch, while it is checked */
+    uint64_t bound;          /* no inc or dec of an entry is above it */
+    struct counter_sum plan; /* of a batch that is being checked */
     uint64_t plan_batch;
     uint16_t key_len;
     uint8_t key[]; /* LMDB key */
@@ -44,6 +50,10 @@ bool keyhead_decode(slice rec, struct keyhead_view *out);
  * included: 1, or 0 and zeros if there is none. Borrowed until t changes. */
 int keyhead_read(ecrdt_txn *t, const struct item_key *k,
                  struct keyhead_view *out);
+
+/* The same by the names of bucket and key; zeros if there is none. */
+int keyhead_of(ecrdt_txn *t, const char *bucket, slice key, uint8_t head_tag,
+               struct keyhead_view *out);
 
 /* The same for changing it; NULL on error (stuck). full_key is taken over if
  * it is not empty and the head has none yet. */

@@ -24,50 +24,33 @@ const struct type type_element = {.tag = TAG_ELEMENT,
 
 static const slice nothing;
 
-static void element_key(struct item_key *k, const struct bucket *bk, slice key,
-                        slice elem) {
-    item_key_make(k, bk->id, key, TAG_ELEMENT);
-    item_key_element(k, elem);
-}
-
 int orset_add(ecrdt_txn *t, const char *bucket, slice key, slice elem) {
     struct bucket *bk;
-    int rc = txn_bucket(t, bucket, true, &bk);
-    if (rc < 0)
-        return rc;
     struct item_key k;
-    element_key(&k, bk, key, elem);
-    int found = door_find(t, &k);
+    int found = txn_take_room(t, key.len + elem.len);
+    if (found == ECRDT_OK)
+        found = door_item(t, bucket, true, TAG_ELEMENT, key, elem, &bk, &k);
     if (found < 0)
         return found;
     bool was = item_live(&t->before);
-    rc = door_local(t, bk, &k, found, KIND_PUT, key, elem, nothing);
+    int rc = door_local(t, bk, &k, found, KIND_PUT, key, elem, nothing);
     return rc < 0 ? rc : !was;
 }
 
 int orset_remove(ecrdt_txn *t, const char *bucket, slice key, slice elem) {
     struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
-    if (rc <= 0)
-        return rc;
     struct item_key k;
-    element_key(&k, bk, key, elem);
-    int found = door_find(t, &k);
-    if (found < 0 || !item_live(&t->before))
+    int found = door_item(t, bucket, false, TAG_ELEMENT, key, elem, &bk, &k);
+    if (found <= 0 || !item_live(&t->before))
         return found < 0 ? found : 0;
-    rc = door_local(t, bk, &k, true, KIND_TOMB, key, elem, nothing);
+    int rc = door_local(t, bk, &k, true, KIND_TOMB, key, elem, nothing);
     return rc < 0 ? rc : 1;
 }
 
 int orset_has(ecrdt_txn *t, const char *bucket, slice key, slice elem) {
-    struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
-    if (rc <= 0)
-        return rc;
     struct item_key k;
     slice rec;
-    element_key(&k, bk, key, elem);
-    rc = db_get(t->db, DB_ITEMS, item_key_db(&k), &rec);
+    int rc = door_record(t, bucket, TAG_ELEMENT, key, elem, &k, &rec);
     if (rc <= 0)
         return rc;
     struct event e;
@@ -78,15 +61,8 @@ int orset_has(ecrdt_txn *t, const char *bucket, slice key, slice elem) {
 }
 
 int orset_size(ecrdt_txn *t, const char *bucket, slice key, uint64_t *n) {
-    *n = 0;
-    struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
-    if (rc <= 0)
-        return rc;
-    struct item_key k;
     struct keyhead_view v;
-    item_key_make(&k, bk->id, key, TAG_SET_HEAD);
-    rc = keyhead_read(t, &k, &v);
+    int rc = keyhead_of(t, bucket, key, TAG_SET_HEAD, &v);
     *n = v.live;
     return rc < 0 ? rc : ECRDT_OK;
 }

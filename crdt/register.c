@@ -21,32 +21,27 @@ const struct type type_register = {.tag = TAG_REGISTER,
                                    .check = check,
                                    .read = read_none};
 
+static const slice nothing;
+
 int register_set(ecrdt_txn *t, const char *bucket, slice key, slice value) {
     struct bucket *bk;
-    int rc = txn_bucket(t, bucket, true, &bk);
-    if (rc < 0)
-        return rc;
     struct item_key k;
-    item_key_make(&k, bk->id, key, TAG_REGISTER);
-    int found = door_find(t, &k);
+    int found = txn_take_room(t, key.len + value.len);
+    if (found == ECRDT_OK)
+        found = door_item(t, bucket, true, TAG_REGISTER, key, nothing, &bk, &k);
     if (found < 0)
         return found;
-    return door_local(t, bk, &k, found, KIND_PUT, key, slice_of(NULL, 0),
-                      value);
+    return door_local(t, bk, &k, found, KIND_PUT, key, nothing, value);
 }
 
 int register_del(ecrdt_txn *t, const char *bucket, slice key) {
     struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
-    if (rc <= 0)
-        return rc;
     struct item_key k;
-    item_key_make(&k, bk->id, key, TAG_REGISTER);
-    int found = door_find(t, &k);
-    if (found < 0 || !item_live(&t->before))
+    int found =
+        door_item(t, bucket, false, TAG_REGISTER, key, nothing, &bk, &k);
+    if (found <= 0 || !item_live(&t->before))
         return found < 0 ? found : 0;
-    rc = door_local(t, bk, &k, true, KIND_TOMB, key, slice_of(NULL, 0),
-                    slice_of(NULL, 0));
+    int rc = door_local(t, bk, &k, true, KIND_TOMB, key, nothing, nothing);
     return rc < 0 ? rc : 1;
 }
 
@@ -90,14 +85,9 @@ int event_stamp(ecrdt_txn *t, const struct event *e, ecrdt_stamp *out) {
 
 int register_get(ecrdt_txn *t, const char *bucket, slice key, slice *value,
                  ecrdt_stamp *who) {
-    struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
-    if (rc <= 0)
-        return rc;
     struct item_key k;
-    item_key_make(&k, bk->id, key, TAG_REGISTER);
     slice rec;
-    rc = db_get(t->db, DB_ITEMS, item_key_db(&k), &rec);
+    int rc = door_record(t, bucket, TAG_REGISTER, key, nothing, &k, &rec);
     if (rc <= 0)
         return rc;
     struct event e;

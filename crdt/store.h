@@ -46,6 +46,7 @@ struct bucket {
     char name[ECRDT_MAX_BUCKET_NAME + 1];
     uint8_t salt[BUCKET_SALT];
     bool have_head, head_dirty, have_ranges, ranges_dirty;
+    bool made; /* by this transaction */
     struct bucket_head head;
     uint64_t seq_before;   /* head.seq when the transaction began */
     uint64_t hlc_now;      /* time of this transaction's events, 0 = not yet */
@@ -95,6 +96,13 @@ void txn_delete(ecrdt_txn *t);
 /* Writes pending key heads and counters, so that cursors see them. */
 int txn_flush(ecrdt_txn *t);
 
+/* Counts n bytes that the caller writes: 0, or ECRDT_ETOOBIG if they would
+ * take the transaction past ECRDT_MAX_TXN. */
+int txn_take_room(ecrdt_txn *t, uint64_t n);
+
+/* Forgets the buckets made since t had n_buckets; nothing lies in them. */
+int txn_unmake_buckets(ecrdt_txn *t, size_t n_buckets);
+
 /* The bucket of that name: 1, 0 if absent (create: made), < 0. */
 int txn_bucket(ecrdt_txn *t, const char *name, bool create,
                struct bucket **out);
@@ -117,6 +125,9 @@ int bucket_find(ecrdt_txn *t, const char *name, struct bucket *bk);
 /* Makes the bucket, with a head that has yet to be saved. ECRDT_ETOOBIG past
  * ECRDT_MAX_BUCKETS. */
 int bucket_create(ecrdt_txn *t, const char *name, struct bucket *bk);
+
+/* Takes back bucket_create() of the bucket made last. */
+int bucket_unmake(ecrdt_txn *t, const struct bucket *bk);
 
 /* Reads the head record; see txn_head(). */
 int head_load(ecrdt_txn *t, struct bucket *bk);

@@ -327,6 +327,30 @@ int txn_bucket(ecrdt_txn *t, const char *name, bool create,
     return rc < 0 ? rc : 1;
 }
 
+int txn_unmake_buckets(ecrdt_txn *t, size_t n_buckets) {
+    int rc = ECRDT_OK;
+    t->last = NULL;
+    while (t->n_buckets > n_buckets && rc == ECRDT_OK) {
+        struct bucket *bk = t->buckets[--t->n_buckets];
+        if (bk->made)
+            rc = bucket_unmake(t, bk);
+        bucket_free(bk);
+    }
+    return rc;
+}
+
+int txn_take_room(ecrdt_txn *t, uint64_t n) {
+    if (t->bytes + n > ECRDT_MAX_TXN)
+        return err_set(ECRDT_ETOOBIG,
+                       "cannot write %llu bytes more in this transaction: it "
+                       "holds %llu, the limit is %d; commit it and begin "
+                       "another",
+                       (unsigned long long)n, (unsigned long long)t->bytes,
+                       ECRDT_MAX_TXN);
+    t->bytes += n;
+    return ECRDT_OK;
+}
+
 int txn_head(ecrdt_txn *t, struct bucket *bk) {
     return bk->have_head ? ECRDT_OK : head_load(t, bk);
 }

@@ -90,42 +90,24 @@ static int txn_fail(struct db_txn *t, int rc, const char *what) {
     return db_stick(t, fail(t->db, rc, what));
 }
 
-/* ---- the map -------------------------------------------------------------
- * Whoever uses it is inside the gate, and it is mapped anew while nobody is. */
-
-static int map_enter(struct db *db) {
-    gate_enter(&db->gate);
-    if (!db->unmapped)
-        return ECRDT_OK;
-    gate_leave(&db->gate);
-    return err_set(ECRDT_EIO,
-                   "store %s could not be mapped again after it had grown: "
-                   "close it and open it again",
-                   db->path);
-}
-
-/* Another process has grown the map: take its size over. After a failure
- * LMDB has no map at all. */
-static int adopt_map(struct db *db) {
-    if (!gate_shut(&db->gate, db->wait_ms))
-        return err_set(ECRDT_EBUSY,
-                       "store %s was grown by another process and this one "
-                       "must map it anew: end its open transactions",
-                       db->path);
-    if (!db->unmapped)
-        db->unmapped = mdb_env_set_mapsize(db->env, 0) != 0;
-    gate_open(&db->gate);
-    return ECRDT_OK;
-}
-
 /* ---- steps of opening, for dbopen.c ---------------------------------------
  */
+
+/* The limit of the file is part of the size of its map. */
+static void set_limit(struct db *db) {
+    MDB_envinfo info;
+    mdb_env_info(db->env, &info);
+    uint64_t map = info.me_mapsize;
+    db->limit = db->max_bytes           ? db->max_bytes
+                : map > DB_BEHIND_LIMIT ? map - DB_BEHIND_LIMIT
+                                        : map;
+}
 
 int db_env_open(struct db *db, const char *path, const struct db_conf *conf) {
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD |
                      (conf->rdonly ? MDB_RDONLY : 0) |
                      (conf->alone ? MDB_NOLOCK : 0);
-    int fd, rc = mdb_env_create(&db->env);
+    int rc = mdb_env_create(&db->env);
     if (!rc)
         rc = mdb_env_set_maxdbs(db->env, DB_TABLES);
     if (!rc)
@@ -136,17 +118,11 @@ int db_env_open(struct db *db, const char *path, const struct db_conf *conf) {
         rc = mdb_env_open(db->env, path, flags, conf->file_mode);
     if (rc)
         return fail(db, rc, "cannot open");
-    if (!mdb_env_get_fd(db->env, &fd))
-        fcntl(fd, F_SETFD, FD_CLOEXEC); /* LMDB before 0.9.32 forgot it */
+    fcntl(db_env_fd(db), F_SETFD, FD_CLOEXEC); /* 0.9.24 forgot it */
     MDB_stat st;
-    MDB_envinfo info;
     mdb_env_stat(db->env, &st);
-    mdb_env_info(db->env, &info);
     db->page_size = st.ms_psize;
-    db->limit = conf->max_bytes ? conf->max_bytes
-                : info.me_mapsize > DB_BEHIND_LIMIT
-                    ? info.me_mapsize - DB_BEHIND_LIMIT
-                    : info.me_mapsize;
+    set_limit(db);
     return ECRDT_OK;
 }
 
@@ -194,6 +170,13 @@ int db_env_find_tables(struct db *db, bool write) {
     return rc ? fail(db, rc, "cannot open") : 1;
 }
 
+void db_env_remap(struct db *db) {
+    if (!db->unmapped)
+        db->unmapped = mdb_env_set_mapsize(db->env, 0) != 0;
+    if (!db->unmapped)
+        set_limit(db);
+}
+
 uint64_t db_env_used(const struct db *db) {
     MDB_envinfo info;
     return mdb_env_info(db->env, &info)
@@ -233,9 +216,9 @@ uint64_t db_env_free(struct db *db) {
     return pages * db->page_size;
 }
 
-int db_env_reserve(struct db *db, uint64_t used, uint64_t n) {
+int db_env_fd(struct db *db) {
     int fd;
-    return mdb_env_get_fd(db->env, &fd) ? 0 : dbfile_reserve(fd, used, n);
+    return mdb_env_get_fd(db->env, &fd) ? -1 : fd;
 }
 
 int db_set_sync(struct db *db, enum db_sync sync) {
@@ -244,14 +227,6 @@ int db_set_sync(struct db *db, enum db_sync sync) {
         rc =
             mdb_env_set_flags(db->env, MDB_NOMETASYNC, sync == DB_SYNC_RELAXED);
     return rc ? fail(db, rc, "cannot set the durability of") : ECRDT_OK;
-}
-
-int db_flush(struct db *db) {
-    int fd, rc = mdb_env_get_fd(db->env, &fd); /* mdb_env_sync() refuses a
-                                                  read-only handle */
-    while (!rc && fdatasync(fd))
-        rc = errno == EINTR ? 0 : errno;
-    return rc ? fail(db, rc, "cannot flush") : ECRDT_OK;
 }
 
 /* ---- readers and figures --------------------------------------------------
@@ -281,14 +256,14 @@ static int note_reader(const char *line, void *ctx) {
 int db_stat(struct db *db, struct db_stat *out) {
     *out = (struct db_stat){0};
     MDB_envinfo info;
-    int rc = map_enter(db);
+    int rc = db_map_enter(db);
     if (rc < 0)
         return rc;
     db->cleared += db_clear_readers(db);
     rc = mdb_env_info(db->env, &info);
     if (!rc)
         mdb_reader_list(db->env, note_reader, out);
-    gate_leave(&db->gate);
+    db_map_leave(db);
     if (rc)
         return fail(db, rc, "cannot inspect");
     out->bytes_used = (info.me_last_pgno + 1) * (uint64_t)db->page_size;
@@ -300,10 +275,10 @@ int db_stat(struct db *db, struct db_stat *out) {
 
 uint64_t db_last_txn(struct db *db) {
     MDB_envinfo info;
-    if (map_enter(db) < 0)
+    if (db_map_enter(db) < 0)
         return 0;
     uint64_t txn = mdb_env_info(db->env, &info) ? 0 : info.me_last_txnid;
-    gate_leave(&db->gate);
+    db_map_leave(db);
     return txn;
 }
 
@@ -313,7 +288,7 @@ uint64_t db_last_txn(struct db *db) {
 static int retry(struct db *db, int rc, bool write, int tries) {
     uint32_t dead;
     if (rc == MDB_MAP_RESIZED)
-        return adopt_map(db);
+        return db_map_adopt(db);
     if (rc == MDB_READERS_FULL && tries == 0) {
         dead = db_clear_readers(db);
         db->cleared += dead;
@@ -330,13 +305,13 @@ static int retry(struct db *db, int rc, bool write, int tries) {
 
 static int begin_lmdb(struct db *db, bool write, MDB_txn **txn) {
     for (int tries = 0;; tries++) {
-        int err = map_enter(db);
+        int err = db_map_enter(db);
         if (err < 0)
             return err;
         int rc = mdb_txn_begin(db->env, NULL, write ? 0 : MDB_RDONLY, txn);
         if (!rc)
             return ECRDT_OK;
-        gate_leave(&db->gate);
+        db_map_leave(db);
         err = retry(db, rc, write, tries);
         if (err < 0)
             return err;
@@ -362,7 +337,7 @@ int db_begin(struct db *db, bool write, struct db_txn **out) {
 
 static void txn_free(struct db_txn *t) {
     if (!t->parked)
-        gate_leave(&t->db->gate);
+        db_map_leave(t->db);
     alloc_free(t);
 }
 
@@ -401,20 +376,20 @@ void db_park(struct db_txn *t) {
     INVARIANT(!t->write && !t->parked);
     mdb_txn_reset(t->txn);
     t->parked = true;
-    gate_leave(&t->db->gate);
+    db_map_leave(t->db);
 }
 
 int db_unpark(struct db_txn *t) {
     INVARIANT(t->parked);
     for (int tries = 0;; tries++) {
-        int err = map_enter(t->db);
+        int err = db_map_enter(t->db);
         if (err < 0)
             return err;
         int rc = mdb_txn_renew(t->txn);
         t->parked = rc != 0;
         if (!rc)
             return ECRDT_OK;
-        gate_leave(&t->db->gate);
+        db_map_leave(t->db);
         err = retry(t->db, rc, false, tries);
         if (err < 0)
             return err;
@@ -514,20 +489,9 @@ int db_del(struct db_txn *t, enum db_table table, slice key) {
     return rc == MDB_NOTFOUND ? 0 : txn_fail(t, rc, "cannot delete from");
 }
 
-/* The main database keeps the records of the tables. */
-static int clear_heads(struct db_txn *t) {
-    struct db_cursor *c;
-    slice key, value;
-    int rc = db_cursor_open(t, DB_HEADS, &c);
-    while (rc >= 0 && (rc = db_cursor_next(c, &key, &value)) == 1)
-        rc = db_cursor_del(c);
-    db_cursor_close(c);
-    return rc;
-}
-
 int db_clear(struct db_txn *t, enum db_table table) {
     if (!table_names[table])
-        return clear_heads(t);
+        return db_clear_rows(t, table); /* it has other records, too */
     int rc = mdb_drop(t->txn, t->db->dbi[table], 0);
     return rc ? txn_fail(t, rc, "cannot empty a table of") : ECRDT_OK;
 }

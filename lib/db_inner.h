@@ -15,6 +15,7 @@ struct db {
     unsigned page_size;
     bool rdonly;
     atomic_uint cleared;    /* reader slots of dead processes */
+    uint64_t max_bytes;     /* as asked for; 0 = as the file says */
     uint64_t limit;         /* of used bytes for what adds to the data */
     atomic_ullong reserved; /* end of what the data file has allocated */
     atomic_bool disk_full;  /* it could not be moved on */
@@ -35,26 +36,39 @@ int db_env_make_tables(struct db *db);
  * this process cannot have (see db_begin()), < 0. */
 int db_env_find_tables(struct db *db, bool write);
 
-/* Bytes of the file that hold pages. */
+/* Takes over the size of the map that another process has written; after a
+ * failure LMDB has no map at all. */
+void db_env_remap(struct db *db);
+
+/* Bytes of the file that hold pages; inside the gate. */
 uint64_t db_env_used(const struct db *db);
 
 /* Bytes of pages that a write transaction begun now may use again; 0 if that
  * cannot be told. */
 uint64_t db_env_free(struct db *db);
 
-/* dbfile_reserve() of the data file. */
-int db_env_reserve(struct db *db, uint64_t used, uint64_t n);
+/* Descriptor of the data file. */
+int db_env_fd(struct db *db);
 
 /* Bytes that LMDB may map behind the limit, for what may go past it. */
 enum { DB_BEHIND_LIMIT = 64 << 20 };
 
 /* ---- dbroom.c ---- */
 
+/* Counts a user of the map in, or tells that there is none: < 0. */
+int db_map_enter(struct db *db);
+
+/* Counts it out. */
+void db_map_leave(struct db *db);
+
+/* Maps anew once nobody of this process uses the map. */
+int db_map_adopt(struct db *db);
+
 /* Keeps DBFILE_RESERVE and more bytes allocated behind the used ones. 0 or
  * ECRDT_EFULL, without a sentence. */
 int db_room_keep(struct db *db, uint64_t more);
 
-/* Bytes that a transaction begun now may add to the data. */
+/* Bytes that a transaction begun now may add to the data; outside the gate. */
 uint64_t db_room_left(struct db *db);
 
 /* ECRDT_EFULL with the sentence why there is no room. */
@@ -62,6 +76,9 @@ int db_room_none(struct db *db);
 
 /* The environment of a transaction. */
 struct db *db_of(const struct db_txn *t);
+
+/* Deletes the rows of a table one by one. */
+int db_clear_rows(struct db_txn *t, enum db_table table);
 
 /* Tells that key, which LMDB did not find, is absent: 0, or < 0. */
 int db_absent(struct db_txn *t, enum db_table table, slice key);

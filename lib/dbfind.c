@@ -45,3 +45,13 @@ int db_absent(struct db_txn *t, enum db_table table, slice key) {
     db_cursor_close(c);
     return rc == 1 ? db_damaged(t, table) : rc;
 }
+
+int db_clear_rows(struct db_txn *t, enum db_table table) {
+    struct db_cursor *c;
+    slice key, value;
+    int rc = db_cursor_open(t, table, &c);
+    while (rc >= 0 && (rc = db_cursor_next(c, &key, &value)) == 1)
+        rc = db_cursor_del(c);
+    db_cursor_close(c);
+    return rc;
+}

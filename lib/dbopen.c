@@ -5,6 +5,7 @@
 #include "lib/dbfile.h"
 #include "lib/err.h"
 #include "lib/os.h"
+#include <errno.h>
 #include <unistd.h>
 
 enum { MAX_READERS = 1000000, NAMED = DB_TABLES - 1 };
@@ -95,6 +96,7 @@ int db_open(struct db **out, const char *path, const struct db_conf *conf) {
     if (!db)
         return ECRDT_ENOMEM;
     db->lock = conf->lock;
+    db->max_bytes = conf->max_bytes;
     db->wait_ms = conf->wait_ms;
     db->rdonly = conf->rdonly;
     gate_init(&db->gate);
@@ -105,6 +107,14 @@ int db_open(struct db **out, const char *path, const struct db_conf *conf) {
         return rc;
     }
     *out = db;
+    return ECRDT_OK;
+}
+
+int db_flush(struct db *db) {
+    while (fdatasync(db_env_fd(db))) /* mdb_env_sync() refuses a read-only
+                                        environment */
+        if (errno != EINTR)
+            return err_errno(errno, "cannot flush store", db->path);
     return ECRDT_OK;
 }
 

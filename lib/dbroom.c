@@ -1,18 +1,45 @@
-/* dbroom.c: room for new data, and the reserve behind it that is left to
- * deletes: the last of the disk is kept as allocated blocks of the data file,
- * and the map goes on behind max_bytes. */
+/* dbroom.c: the map and its growth, room for new data, and the reserve behind
+ * it that is left to deletes: the last of the disk is kept as allocated blocks
+ * of the data file, and the map goes on behind max_bytes. */
 #include "lib/db_inner.h"
 #include "lib/dbfile.h"
 #include "lib/err.h"
 
-/* Below this the free pages inside the file are counted, too. */
-enum { LITTLE_ROOM = 1 << 20 };
+/* Below LITTLE_ROOM the free pages inside the file are counted, too. What a
+ * small commit rewrites is free again two commits later: that is no room. */
+enum { LITTLE_ROOM = 1 << 20, REWRITTEN = 128 << 10 };
+
+int db_map_enter(struct db *db) {
+    gate_enter(&db->gate);
+    if (!db->unmapped)
+        return ECRDT_OK;
+    gate_leave(&db->gate);
+    return err_set(ECRDT_EIO,
+                   "store %s could not be mapped again after it had grown: "
+                   "close it and open it again",
+                   db->path);
+}
+
+void db_map_leave(struct db *db) {
+    gate_leave(&db->gate);
+}
+
+int db_map_adopt(struct db *db) {
+    if (!gate_shut(&db->gate, db->wait_ms))
+        return err_set(ECRDT_EBUSY,
+                       "store %s was grown by another process and this one "
+                       "must map it anew: end its open transactions",
+                       db->path);
+    db_env_remap(db);
+    gate_open(&db->gate);
+    return ECRDT_OK;
+}
 
 int db_room_keep(struct db *db, uint64_t more) {
     uint64_t used = db_env_used(db), n = DBFILE_RESERVE + more;
     if (used + n - DBFILE_RESERVE / 2 <= db->reserved)
         return ECRDT_OK;
-    int rc = db_env_reserve(db, used, n);
+    int rc = dbfile_reserve(db_env_fd(db), used, n);
     db->disk_full = rc < 0;
     if (rc >= 0) /* 0: it cannot be done, so it is not asked again */
         db->reserved = rc ? used + n : UINT64_MAX;
@@ -20,13 +47,16 @@ int db_room_keep(struct db *db, uint64_t more) {
 }
 
 uint64_t db_room_left(struct db *db) {
+    if (db_map_enter(db) < 0)
+        return 0;
     uint64_t used = db_env_used(db);
     uint64_t room = used < db->limit ? db->limit - used : 0;
     if (db->disk_full && db_room_keep(db, 0) < 0)
         room = 0;
+    db_map_leave(db);
     if (room < LITTLE_ROOM)
         room += db_env_free(db);
-    return room;
+    return room > REWRITTEN ? room - REWRITTEN : 0;
 }
 
 int db_room_none(struct db *db) {

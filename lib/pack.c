@@ -86,7 +86,8 @@ void unpack_init(struct unpack *u, slice s) {
 }
 
 void unpack_fail(struct unpack *u) {
-    u->err = ECRDT_ECORRUPT;
+    if (!u->err) /* the first failure sticks, a caller's own too */
+        u->err = ECRDT_ECORRUPT;
     u->p = u->end;
 }
 

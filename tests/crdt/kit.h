@@ -12,7 +12,7 @@ static ecrdt_store *kit_stores[KIT_STORES];
 #define KIT_B "bucket"
 
 static inline const char *kit_path(size_t i) {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "s%zu", i);
     return path_join(kit_dir, name);
 }

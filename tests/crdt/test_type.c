@@ -184,7 +184,7 @@ static void reading_without_siblings_is_nothing(void **state) {
     const struct type *ty;
     struct item none = {0};
     for (size_t i = 0; (ty = type_at(i)); i++) {
-        struct reading r = {7, 7};
+        struct reading r = {7, 7, 7};
         ty->read((struct item_shape){false, false}, &none, &r);
         assert_int_equal(r.live, 0);
         assert_int_equal((int)r.total, 0);

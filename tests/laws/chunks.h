@@ -118,4 +118,106 @@ static inline void check_chunk(struct world *w, ecrdt_txn *t, slice bytes,
     ranges_free(&none);
     vv_free(&floor);
 }
+
+/* ---- chunks on their way ---- */
+
+struct msg {
+    size_t from, to;
+    struct buf bytes;
+    struct ref ref[REF_ITEMS]; /* the sender's, as of its snapshot */
+};
+
+static inline void free_msg(struct msg *m) {
+    if (m)
+        buf_free(&m->bytes);
+    free(m);
+}
+
+static inline bool base_le(const struct vv *a, const struct vv *b) {
+    for (size_t i = 0; i < a->n; i++)
+        if (a->e[i].seq > vv_seq(b, a->e[i].origin))
+            return false;
+    return true;
+}
+
+/* The oracle's receipt: the textbook join for each item that the protocol
+ * hands over, which is where base <= the receiver's clock. */
+static inline void hand_over(struct world *w, const struct msg *m,
+                             const struct chunk *c, const struct ranges *rs,
+                             struct ref *ref) {
+    for (size_t i = 0; i < c->n_parts; i++) {
+        const struct chunk_part *p = &c->parts[i];
+        for (uint32_t k = 0; k < w->u.n_items; k++) {
+            if (!chunk_has(w, p, k))
+                continue;
+            size_t at = ranges_find(rs, item_id_slice(&w->u.items[k].id));
+            if (base_le(&p->base, &rs->r[at].clk) &&
+                (p->complete || chunk_lists(w, c, p, k)))
+                ref_join(&ref[k], &m->ref[k]);
+        }
+    }
+}
+
+/* How many pieces of parts the receiver must turn away. */
+static inline uint32_t must_refuse(const struct chunk *c,
+                                   const struct ranges *rs) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < c->n_parts; i++) {
+        const struct chunk_part *p = &c->parts[i];
+        size_t from = ranges_find(rs, item_id_slice(&p->lo));
+        for (size_t k = from; k < rs->n; k++) {
+            if (k > from && p->bounded &&
+                slice_cmp(item_id_slice(&p->hi), item_id_slice(&rs->r[k].lo)) <=
+                    0)
+                break;
+            n += !base_le(&p->base, &rs->r[k].clk);
+        }
+    }
+    return n;
+}
+
+static inline void apply_in(struct world *w, ecrdt_txn *t, struct msg *m,
+                            struct ref *ref) {
+    struct chunk c = {0};
+    struct chunk_report rep = {0};
+    struct ranges rs = {0};
+    struct vv floor = {0};
+    assert_ok(chunk_decode(buf_slice(&m->bytes), &c));
+    assert_ok(replica_clock(t, world_bucket, &rs, &floor));
+    hand_over(w, m, &c, &rs, ref);
+    uint32_t ahead = must_refuse(&c, &rs);
+    assert_ok(chunk_apply(t, buf_slice(&m->bytes), &rep));
+    WORLD_CHECK(w, rep.ahead == ahead && rep.refused == 0,
+                "%u parts were ahead, should be %u; refused %u", rep.ahead,
+                ahead, rep.refused);
+    assert_string_equal(rep.bucket, world_bucket);
+    w->n_ahead += rep.ahead;
+    w->n_applied += rep.applied;
+    chunk_free(&c);
+    ranges_free(&rs);
+    vv_free(&floor);
+}
+
+/* Drops a tomb and all below the floor: section 6. */
+static inline void purge(struct world *w, ecrdt_txn *t, struct bucket *bk,
+                         const struct vv *floor) {
+    for (uint32_t i = 0; i < w->u.n_items; i++) {
+        struct item_parts parts;
+        struct item_key k;
+        slice id = item_id_slice(&w->u.items[i].id);
+        assert_true(item_id_parse(id, &parts));
+        item_key_set(&k, bk->id, id, parts.k_len);
+        if (door_find(t, &k) != 1)
+            continue;
+        t->after.n = 0;
+        for (size_t e = 0; e < t->before.n; e++) {
+            const struct event *ev = &t->before.ev[e];
+            if (event_live(ev) ||
+                !vv_covers(floor, origin_id(t, ev->origin), ev->seq))
+                *item_add(&t->after) = *ev;
+        }
+        if (t->after.n != t->before.n)
+            assert_ok(door_put(t, bk, &k, true, &t->after, false));
+    }
+}
 #endif

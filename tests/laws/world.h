@@ -27,8 +27,9 @@ struct world {
     struct rng rng;
     uint64_t next_value;
     uint32_t focus; /* 0, or the one key that transactions are on */
-    uint64_t n_parts[2], n_cuts; /* figures: delta, complete; cut chunks */
-    const char *what;            /* the step under way, for messages */
+    /* figures: parts (delta, complete), cut chunks, parts refused, items */
+    uint64_t n_parts[2], n_cuts, n_ahead, n_applied;
+    const char *what; /* the step under way, for messages */
     unsigned step;
 };
 
@@ -82,7 +83,7 @@ static inline void world_open(struct world *w, size_t n) {
     o.max_readers = 16;
     o.max_bytes = 1 << 28;
     for (size_t i = 0; i < n; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "s%zu", i);
         w->node[i].s = assert_handle(ecrdt_open(path_join(w->dir, name), &o));
         world_me(w, &w->node[i]);

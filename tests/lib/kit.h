@@ -35,6 +35,7 @@ static inline int kit_put(struct db *db, enum db_table table, const char *key,
     int rc = db_begin(db, true, &t);
     if (rc < 0)
         return rc;
+    db_charge(t, true);
     memset(buf_extend(&v, n), c, n);
     rc = db_put(t, table, slice_str(key), &v);
     buf_free(&v);

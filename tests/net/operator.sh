@@ -107,7 +107,7 @@ kill -TERM "${pid[core]}"
 logged core 'msg="draining"'
 kill -TERM "${pid[core]}"
 check 'a second TERM ends it at once' logged core 'reason="second signal"' 2
-wait "${pid[core]}"
+reap "${pid[core]}"
 check 'in order' [ $? = 0 ]
 unset 'pid[core]'
 finish
