@@ -9,6 +9,10 @@ static int open_store(struct cli *c) {
     if (c->verb->use == USE_READ)
         opts.flags |= ECRDT_RDONLY;
     c->s = ecrdt_open(c->store, &opts);
+    if (!c->s && ecrdt_errcode() == ECRDT_ENOTSUP) {
+        opts.flags = ECRDT_NOCREATE; /* equal pids: reads take the lock */
+        c->s = ecrdt_open(c->store, &opts);
+    }
     if (c->s)
         return 0;
     int rc = ecrdt_errcode();

@@ -127,7 +127,8 @@ static void human_peer(const struct known *p, const struct peer_record *r) {
     ago(seen, p->now_ms, r->seen_ms);
     printf("%-16.16s %-15s %-5s %-7s %-13s %9" PRIu64 " %9" PRIu64 "  %s\n",
            *r->name ? r->name : "-", short_key(key, r->key),
-           peer_role_name(r->role), peer_direction_name(r->direction),
+           r->has_origin ? peer_role_name(r->role) : "-",
+           peer_direction_name(r->direction),
            runs ? peer_state_name(r->state) : "no relay", r->missing_here,
            r->missing_there, seen);
     if (*r->error && !peer_in_sync(p, r))
@@ -164,7 +165,7 @@ static void json_peer(struct cli *c, const struct known *p,
     out_text(c, "name", r->name);
     out_text(c, "key", r->key);
     out_text(c, "address", r->address);
-    out_text(c, "role", peer_role_name(r->role));
+    out_text(c, "role", r->has_origin ? peer_role_name(r->role) : "unknown");
     out_text(c, "direction", peer_direction_name(r->direction));
     out_text(c, "state", peer_state_name(r->state));
     out_bool(c, "relay_running", relay_runs(p));

@@ -266,6 +266,27 @@ static int next_sibling(ecrdt_iter *it, ecrdt_txn *t, ecrdt_entry *e) {
     return rc < 0 ? rc : 1;
 }
 
+/* The bucket's number; an absent bucket gives an iterator without rows. */
+static int iter_bucket(ecrdt_iter *it, ecrdt_txn *t, const char *bucket,
+                       uint32_t *id) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    it->absent = rc != 1;
+    *id = rc == 1 ? bk->id : 0;
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+/* A bucket that came to be since the iterator was opened. */
+static int look_again(ecrdt_iter *it, ecrdt_txn *t) {
+    uint32_t id;
+    int rc = iter_bucket(it, t, it->bucket, &id);
+    if (rc == ECRDT_OK && !it->absent) {
+        item_key_prefix(it->first.b, id);
+        item_key_prefix(it->at.b, id);
+    }
+    return rc;
+}
+
 int ecrdt_next(ecrdt_iter *it, ecrdt_entry *e) {
     if (!it)
         return err_null("ecrdt_next()");
@@ -276,6 +297,8 @@ int ecrdt_next(ecrdt_iter *it, ecrdt_entry *e) {
     rc = check_out(e, "ecrdt_next()");
     if (rc == ECRDT_OK)
         rc = txn_flush(st.t);
+    if (rc == ECRDT_OK && it->absent && it->kind != ITER_SIBLINGS)
+        rc = look_again(it, st.t);
     if (rc == ECRDT_OK && !it->absent) {
         *e = (ecrdt_entry){0};
         rc = it->kind == ITER_SIBLINGS ? next_sibling(it, st.t, e)
@@ -292,16 +315,6 @@ int ecrdt_next(ecrdt_iter *it, ecrdt_entry *e) {
 
 /* ---- opening and seeking --------------------------------------------------
  */
-
-/* The bucket's number; an absent bucket gives an iterator without rows. */
-static int iter_bucket(ecrdt_iter *it, ecrdt_txn *t, const char *bucket,
-                       uint32_t *id) {
-    struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
-    it->absent = rc != 1;
-    *id = rc == 1 ? bk->id : 0;
-    return rc < 0 ? rc : ECRDT_OK;
-}
 
 /* Frame of the opening calls: frees the iterator when fn fails. */
 static ecrdt_iter *iter_open(ecrdt_iter *it, struct step *st, int rc) {

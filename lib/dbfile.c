@@ -212,7 +212,7 @@ static int report(enum look found, const struct file *f, const char *name) {
     }
 }
 
-enum { LOOKS = 20, LOOK_PAUSE_US = 1000 };
+enum { LOOKS = 10, LOOK_PAUSE_US = 500 };
 
 int dbfile_check(const char *path, unsigned tables) {
     char name[4096];

@@ -172,7 +172,12 @@ int identity_load(struct identity *id, const char *path) {
     /* O_NONBLOCK: a fifo of that name must not hang us */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return err_errno(errno, "could not open the key file", path);
+        return errno == ENOENT
+                   ? err_set(ECRDT_ENOENT,
+                             "there is no key file %s: make one with "
+                             "'edgecrdt key gen --out %s'",
+                             path, path)
+                   : err_errno(errno, "could not open the key file", path);
     int rc = load_from(fd, id, path);
     close(fd);
     return rc;

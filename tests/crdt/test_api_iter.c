@@ -406,7 +406,7 @@ static void a_new_bucket_is_followed_too(void **state) {
     for (int kind = 1; kind < 3; kind++) {
         ecrdt_txn *t = handle(kind);
         ecrdt_entry row;
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "n%d", kind);
         ecrdt_iter *it =
             assert_handle(ecrdt_keys(t, name, slice_of(NULL, 0), ECRDT_ANY));
