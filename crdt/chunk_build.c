@@ -146,13 +146,15 @@ static void cut_before(struct build *b, struct chunk_part *part, slice id) {
     slice k = slice_of(id.data, p.k_len);
     while (n > part->first && slice_starts(c->items[n - 1].id, k))
         n--;
-    if (n == c->n_items || n == 0)
+    bool begun = slice_cmp(k, item_id_slice(&part->lo)) <= 0;
+    if ((n == 0 && c->n_items) || (begun && c->n_parts == 1))
         return;
-    part->count = (uint32_t)(n - part->first);
-    c->n_events = c->items[n].first;
-    c->n_items = n;
-    bool inside = slice_cmp(k, item_id_slice(&part->lo)) < 0;
-    item_id_set(&b->cut_at, inside ? item_id_slice(&part->lo) : k);
+    if (n < c->n_items) {
+        part->count = (uint32_t)(n - part->first);
+        c->n_events = c->items[n].first;
+        c->n_items = n;
+    }
+    item_id_set(&b->cut_at, begun ? item_id_slice(&part->lo) : k);
 }
 
 /* Adds the item b->it if the budget allows: 1 added, 0 the budget is used up

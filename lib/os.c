@@ -144,6 +144,9 @@ int os_check_filesystem(const char *path) {
     do
         rc = statfs(path, &fs);
     while (rc && errno == EINTR);
+    if (rc && errno == ENOENT)
+        return err_set(ECRDT_ENOENT,
+                       "the folder %s does not exist; make that first", path);
     if (rc)
         return err_errno(errno, "cannot look at the filesystem of", path);
     const char *name = os_network_filesystem((uint32_t)fs.f_type);

@@ -84,6 +84,28 @@ static inline bool chunk_fits(const struct ranges *rs,
                                              item_id_slice(end)) <= 0));
 }
 
+/* Is at a bound of rs? */
+static inline bool chunk_bound(const struct ranges *rs, slice at) {
+    return rs->n && slice_eq(item_id_slice(&rs->r[ranges_find(rs, at)].lo), at);
+}
+
+/* A new cut falls between keys, unless one key alone exceeds the chunk. */
+static inline void check_cut(struct world *w, const struct chunk *c,
+                             const struct ranges *mine,
+                             const struct ranges *was) {
+    const struct chunk_part *last = &c->parts[c->n_parts - 1];
+    slice hi = item_id_slice(&last->hi);
+    struct item_parts p;
+    if (!last->bounded || chunk_bound(mine, hi) || chunk_bound(was, hi) ||
+        !item_id_parse(hi, &p))
+        return;
+    bool others = false;
+    for (size_t i = 0; i < c->n_items; i++)
+        others =
+            others || !slice_starts(c->items[i].id, slice_of(hi.data, p.k_len));
+    WORLD_CHECK(w, !others, "a cut inside of a key");
+}
+
 static inline void check_chunk(struct world *w, ecrdt_txn *t, slice bytes,
                                const struct ranges *was,
                                const struct ranges *becomes,
@@ -112,6 +134,7 @@ static inline void check_chunk(struct world *w, ecrdt_txn *t, slice bytes,
     WORLD_CHECK(w, built->cut || ranges_le(&mine, becomes),
                 "something was left out of an uncut chunk");
     WORLD_CHECK(w, !ranges_eq(was, becomes), "no progress");
+    check_cut(w, &c, &mine, was);
     w->n_cuts += built->cut;
     chunk_free(&c);
     ranges_free(&mine);

@@ -3,6 +3,36 @@
  * after every step.
  *
  *   CONVERGE_SEEDS=n  so many schedules    CONVERGE_SEED=x  this one only
+ *
+ * Time, randomness and so the whole run follow from the seed. That the test
+ * can see was tried by breaking one rule at a time in a copy of the sources;
+ * seeds until it fell, from 1, 100001 and 200001, with check_chunk() off:
+ *
+ *   nobase     1 3 14     base <= V is not asked for
+ *   onlylive   1 1 3      a tomb is not kept beside live siblings
+ *   stalectx   15 2 11    new is what is not <= base, instead of not <= V
+ *   lateclk    16 7 33    the sender's clock is newer than its snapshot
+ *   wholeclock 1 1 1      a cut chunk raises the clock past its cut
+ *   joinclk    1 1 1      a part raises the clocks of all ranges
+ *   bulkL      1 1 1      bulk parts do not raise L
+ *   ringL      1 6 8      dropped log records do not raise L
+ *   tail       1 1 2      the log is walked from a push that was lost
+ *   nolog      1 1 1      received events are not logged
+ *   tombabs    47 76 133  absence of a tomb below F_S counts as superseded
+ *   noinherit  5 19 7     floors are not inherited
+ *   nofloor    5 19 7     deltas go to peers below the floor
+ *   nounlisted 14 165 33  complete parts remove nothing
+ *   nokeep     1 1 2      what is not <= clk is dropped
+ *   keepold    14 87 251  of two siblings by one origin the older stays
+ *   renewclk   3 2 6      a new incarnation loses the old one's entry
+ *   cutno      1 2 1      the wrong part of a cut keeps its number
+ *   coalesce   1 1 1      two events for one item and transaction
+ *   hlcfar     273 227 401  the count of a time is not compared
+ *   resetother 1 4 1      a reset forgets decrements
+ *
+ * Not seen here, for it shows only under a rare history: a tail taken over
+ * several ranges (test_chunk_build.c has it), and records of clocks that stay
+ * behind (test_clocks.c).
  */
 #include "tests/laws/chunks.h"
 #include <sodium.h>
@@ -10,7 +40,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NET = 48, DEFAULT_SEEDS = 1500, LOG_ROOM = 3000 };
+enum { NET = 48, DEFAULT_SEEDS = 4000, LOG_ROOM = 3000 };
 
 /* ---- time and randomness that a seed decides ------------------------------
  */

@@ -16,7 +16,8 @@ static const struct db_conf conf = {.max_bytes = 64 << 20,
                                     .file_mode = 0600,
                                     .wait_ms = 1000};
 
-/* ---- what is stored: a function of table and row -------------------------- */
+/* ---- what is stored: a function of table and row --------------------------
+ */
 
 static slice key_of(char b[64], enum db_table table, unsigned i) {
     int n = sprintf(b, "%c%08u-%.*s",
@@ -77,7 +78,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* ---- one trial, in a child ------------------------------------------------ */
+/* ---- one trial, in a child ------------------------------------------------
+ */
 
 enum outcome { HARMLESS, AT_OPEN, NOTICED, WRONG, SIGNAL, OUTCOMES };
 struct counts {
@@ -98,11 +100,10 @@ static enum outcome get_all(struct db *db, enum outcome found) {
             slice got;
             if (db_begin(db, false, &t) < 0)
                 return NOTICED;
-            int rc = db_get(t, (enum db_table)i,
-                            key_of(k, (enum db_table)i, j), &got);
+            int rc = db_get(t, (enum db_table)i, key_of(k, (enum db_table)i, j),
+                            &got);
             value_of(&v, (enum db_table)i, j);
-            found = worse(found, rc,
-                          rc == 1 && slice_eq(got, buf_slice(&v)));
+            found = worse(found, rc, rc == 1 && slice_eq(got, buf_slice(&v)));
             db_abort(t);
         }
     return found;

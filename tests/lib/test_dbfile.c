@@ -144,7 +144,8 @@ static void while_others_commit(void **state) {
     assert_int_equal(dbfile_check(dir, TABLES), 1);
 }
 
-/* ---- disk blocks ---------------------------------------------------------- */
+/* ---- disk blocks ----------------------------------------------------------
+ */
 
 static void lock_file_has_its_blocks(void **state) {
     (void)state;
@@ -229,7 +230,8 @@ static void read_only_mounts(void **state) {
     assert_int_equal(len, 5000);
 }
 
-/* ---- making it ------------------------------------------------------------ */
+/* ---- making it ------------------------------------------------------------
+ */
 
 static void new_folder(void **state) {
     (void)state;

@@ -48,7 +48,8 @@ static void taken_once(void **state) {
     os_lock_give(lock);
 }
 
-/* ---- other processes ------------------------------------------------------ */
+/* ---- other processes ------------------------------------------------------
+ */
 
 /* Takes the lock, says so, and gives it back when it hears something. */
 static int hold(int up, int down, void *arg) {
@@ -128,7 +129,8 @@ static void any_name_is_read(void **state) {
     kit_end(&p, SIGKILL);
 }
 
-/* ---- waiters -------------------------------------------------------------- */
+/* ---- waiters --------------------------------------------------------------
+ */
 
 static void *wait_for_it(void *arg) {
     int *got = arg;
@@ -160,8 +162,8 @@ static void waiters_are_counted(void **state) {
     assert_int_equal(os_lock_waiters(lock), 0);
     assert_ok(os_lock_take(lock, 0, dir));
     for (int i = 0; i < 3; i++)
-        assert_int_equal(
-            pthread_create(&thread[i], NULL, wait_for_it, &got[i]), 0);
+        assert_int_equal(pthread_create(&thread[i], NULL, wait_for_it, &got[i]),
+                         0);
     assert_true(waiters_become(3));
     struct kit_proc p = kit_start(wait_in_process, NULL);
     assert_true(waiters_become(4));
@@ -189,7 +191,8 @@ static void watchers_are_counted(void **state) {
     os_lock_close(other);
 }
 
-/* ---- left-over files ------------------------------------------------------ */
+/* ---- left-over files ------------------------------------------------------
+ */
 
 /* What a machine that went down, or a copy of the folder, leaves: the bytes
  * of a lock that somebody holds, and nobody who does. */
@@ -248,8 +251,8 @@ static void maker_that_does_not_go_on(void **state) {
 static void file_that_cannot_be(void **state) {
     (void)state;
     struct os_lock *other;
-    assert_code(ECRDT_ENOENT, os_lock_open(path_join(dir, "no"), "lock.ecrdt",
-                                           0660, &other));
+    assert_code(ECRDT_ENOENT,
+                os_lock_open(path_join(dir, "no"), "lock.ecrdt", 0660, &other));
     assert_null(other);
     assert_int_equal(mkdir(path_join(dir, "folder"), 0700), 0);
     assert_true(os_lock_open(dir, "folder", 0660, &other) < 0);
@@ -257,7 +260,8 @@ static void file_that_cannot_be(void **state) {
     os_lock_close(NULL);
 }
 
-/* ---- fork ----------------------------------------------------------------- */
+/* ---- fork -----------------------------------------------------------------
+ */
 
 static int child_of_holder(void *arg) {
     struct os_lock *own;
@@ -281,7 +285,8 @@ static void child_does_not_hold_what_its_parent_holds(void **state) {
     os_lock_give(lock);
 }
 
-/* ---- many ----------------------------------------------------------------- */
+/* ---- many -----------------------------------------------------------------
+ */
 
 enum { THREADS = 3, PROCESSES = 3, ROUNDS = 400 };
 
@@ -305,8 +310,8 @@ static void rounds(struct os_lock *l, struct counters *c) {
 static struct counters *map_counters(void) {
     int fd = open(path_join(dir, "counters"), O_RDWR | O_CREAT, 0600);
     must(fd >= 0 && ftruncate(fd, sizeof(struct counters)) == 0);
-    struct counters *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE,
-                              MAP_SHARED, fd, 0);
+    struct counters *c =
+        mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     must(c != MAP_FAILED);
     close(fd);
     return c;

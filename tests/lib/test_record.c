@@ -31,8 +31,8 @@ static void each_flipped_bit_is_noticed(void **state) {
         v.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t n = 0; n < v.len; n++)
-        assert_false(record_open(slice_str("key"), slice_of(v.data, n), 4096,
-                                 &got));
+        assert_false(
+            record_open(slice_str("key"), slice_of(v.data, n), 4096, &got));
     buf_free(&v);
 }
 
