@@ -33,6 +33,7 @@ struct db_txn {
     struct db *db;
     MDB_txn *txn;
     uint64_t room, taken; /* for what adds to the data, and by it */
+    struct db_low *low;   /* what is free if there is little; else NULL */
     int err;
     bool write, parked, charged;
 };
@@ -184,36 +185,35 @@ uint64_t db_env_used(const struct db *db) {
                : (info.me_last_pgno + 1) * (uint64_t)db->page_size;
 }
 
-/* LMDB's table of free pages: the transaction that freed them -> a list that
- * begins with its length. Those of older transactions may be used again. */
-static uint64_t free_pages(MDB_txn *txn, uint64_t oldest) {
+/* LMDB's table of free pages: the transaction that freed them -> a list, from
+ * high to low, behind its length. Those of older transactions may be used. */
+static void add_free(MDB_txn *txn, uint64_t oldest, struct db_low *low) {
     enum { FREE_TABLE = 0 };
     MDB_cursor *c;
     MDB_val k, v;
-    uint64_t pages = 0;
-    size_t freed_by, n;
     if (mdb_cursor_open(txn, FREE_TABLE, &c))
-        return 0;
-    while (!mdb_cursor_get(c, &k, &v, MDB_NEXT) &&
-           k.mv_size == sizeof freed_by && v.mv_size >= sizeof n) {
-        memcpy(&freed_by, k.mv_data, sizeof freed_by);
-        memcpy(&n, v.mv_data, sizeof n);
-        if (freed_by < oldest && n < v.mv_size / sizeof n)
-            pages += n;
+        return;
+    while (!mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
+        const size_t *freed_by = k.mv_data, *page = v.mv_data;
+        size_t n = page[0], run = 1;
+        if (*freed_by >= oldest || n >= v.mv_size / sizeof n)
+            continue;
+        for (size_t i = 1; i <= n; i++, run++)
+            if (i == n || page[i + 1] + 1 != page[i]) {
+                db_low_add(low, run);
+                run = 0;
+            }
     }
     mdb_cursor_close(c);
-    return pages;
 }
 
-uint64_t db_env_free(struct db *db) {
+void db_env_free(struct db *db, struct db_low *low) {
     struct db_stat st;
     struct db_txn *t;
     if (db_stat(db, &st) < 0 || db_begin(db, false, &t) < 0)
-        return 0;
-    uint64_t oldest = st.oldest_pid ? st.oldest_txn : st.last_txn;
-    uint64_t pages = free_pages(t->txn, oldest);
+        return;
+    add_free(t->txn, st.oldest_pid ? st.oldest_txn : st.last_txn, low);
     db_abort(t);
-    return pages * db->page_size;
 }
 
 int db_env_fd(struct db *db) {
@@ -325,9 +325,10 @@ int db_begin(struct db *db, bool write, struct db_txn **out) {
         return ECRDT_ENOMEM;
     t->db = db;
     t->write = write;
-    t->room = write ? db_room_left(db) : 0;
+    t->room = write ? db_room_left(db, &t->low) : 0;
     int rc = begin_lmdb(db, write, &t->txn);
     if (rc < 0) {
+        alloc_free(t->low);
         alloc_free(t);
         return rc;
     }
@@ -338,16 +339,18 @@ int db_begin(struct db *db, bool write, struct db_txn **out) {
 static void txn_free(struct db_txn *t) {
     if (!t->parked)
         db_map_leave(t->db);
+    alloc_free(t->low);
     alloc_free(t);
 }
 
-/* A large transaction gets its room on the disk first, so that it leaves the
- * reserve to others. */
 static int commit_lmdb(struct db_txn *t) {
     struct db *db = t->db;
-    if (t->taken > DBFILE_RESERVE / 4 && db_room_keep(db, t->taken) < 0) {
+    int err = t->taken > DBFILE_RESERVE / 4 && !t->low
+                  ? db_room_for(db, t->taken)
+                  : ECRDT_OK;
+    if (err < 0) {
         mdb_txn_abort(t->txn);
-        return db_room_none(db);
+        return err;
     }
     int rc = mdb_txn_commit(t->txn);
     if (rc == EIO && dbfile_disk_full(db->path))
@@ -465,7 +468,9 @@ static int prepare(struct db_txn *t, slice key, struct buf *value) {
     if (!t->charged)
         return ECRDT_OK;
     t->taken += key.len + value->len;
-    return t->taken > t->room ? db_stick(t, db_room_none(t->db)) : ECRDT_OK;
+    bool fits = t->taken <= t->room &&
+                (!t->low || db_low_take(t->low, value->len, t->db->page_size));
+    return fits ? ECRDT_OK : db_stick(t, db_room_none(t->db));
 }
 
 int db_put(struct db_txn *t, enum db_table table, slice key,

@@ -6,6 +6,14 @@
 #include "lib/gate.h"
 #include <stdatomic.h>
 
+/* What is free when there is little room: pages, and runs of them, by length;
+ * a value that is larger than a page needs a run. */
+enum { DB_RUN_MAX = 320 };
+struct db_low {
+    uint64_t pages;
+    uint32_t runs[DB_RUN_MAX + 1];
+};
+
 struct db {
     struct MDB_env *env;
     unsigned dbi[DB_TABLES];
@@ -43,9 +51,8 @@ void db_env_remap(struct db *db);
 /* Bytes of the file that hold pages; inside the gate. */
 uint64_t db_env_used(const struct db *db);
 
-/* Bytes of pages that a write transaction begun now may use again; 0 if that
- * cannot be told. */
-uint64_t db_env_free(struct db *db);
+/* Gives low the pages that a write transaction begun now may use again. */
+void db_env_free(struct db *db, struct db_low *low);
 
 /* Descriptor of the data file. */
 int db_env_fd(struct db *db);
@@ -68,8 +75,19 @@ int db_map_adopt(struct db *db);
  * ECRDT_EFULL, without a sentence. */
 int db_room_keep(struct db *db, uint64_t more);
 
-/* Bytes that a transaction begun now may add to the data; outside the gate. */
-uint64_t db_room_left(struct db *db);
+/* Bytes that a transaction begun now may add to the data; outside the gate.
+ * *low, to be freed, is NULL unless that is little. */
+uint64_t db_room_left(struct db *db, struct db_low **low);
+
+/* Finds room for what a transaction has added, before it is committed: on the
+ * disk, so that the reserve is left, or in free pages. */
+int db_room_for(struct db *db, uint64_t bytes);
+
+/* Counts a run of pages in. */
+void db_low_add(struct db_low *low, uint64_t pages);
+
+/* Takes the pages of a record of that size; false if there is no such run. */
+bool db_low_take(struct db_low *low, size_t size, size_t page_size);
 
 /* ECRDT_EFULL with the sentence why there is no room. */
 int db_room_none(struct db *db);

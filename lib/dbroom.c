@@ -1,6 +1,7 @@
 /* dbroom.c: the map and its growth, room for new data, and the reserve behind
  * it that is left to deletes: the last of the disk is kept as allocated blocks
  * of the data file, and the map goes on behind max_bytes. */
+#include "lib/alloc.h"
 #include "lib/db_inner.h"
 #include "lib/dbfile.h"
 #include "lib/err.h"
@@ -46,17 +47,63 @@ int db_room_keep(struct db *db, uint64_t more) {
     return rc < 0 ? rc : ECRDT_OK;
 }
 
-uint64_t db_room_left(struct db *db) {
+void db_low_add(struct db_low *low, uint64_t pages) {
+    low->pages += pages;
+    for (; pages > DB_RUN_MAX; pages -= DB_RUN_MAX)
+        low->runs[DB_RUN_MAX]++;
+    low->runs[pages]++;
+}
+
+bool db_low_take(struct db_low *low, size_t size, size_t page_size) {
+    enum { PAGE_HEADER = 16 };
+    if (size < page_size / 2)
+        return true; /* one of many in a page: counted in bytes */
+    size_t pages = (size + PAGE_HEADER + page_size - 1) / page_size;
+    for (size_t i = pages; i <= DB_RUN_MAX; i++)
+        if (low->runs[i]) {
+            low->runs[i]--;
+            low->runs[i - pages]++;
+            return true;
+        }
+    return false;
+}
+
+/* Room on the disk and below the limit: bytes behind the last page. */
+static uint64_t room_behind(struct db *db) {
     if (db_map_enter(db) < 0)
         return 0;
     uint64_t used = db_env_used(db);
     uint64_t room = used < db->limit ? db->limit - used : 0;
-    if (db->disk_full && db_room_keep(db, 0) < 0)
+    if (db->disk_full && db_room_keep(db, DBFILE_RESERVE) < 0)
         room = 0;
     db_map_leave(db);
-    if (room < LITTLE_ROOM)
-        room += db_env_free(db);
-    return room > REWRITTEN ? room - REWRITTEN : 0;
+    return room;
+}
+
+static uint64_t usable(const struct db *db, const struct db_low *low) {
+    uint64_t bytes = low->pages * db->page_size;
+    return bytes > REWRITTEN ? bytes - REWRITTEN : 0;
+}
+
+uint64_t db_room_left(struct db *db, struct db_low **low) {
+    uint64_t room = room_behind(db);
+    *low = NULL;
+    if (room >= LITTLE_ROOM)
+        return room;
+    *low = alloc_zeroed(1, sizeof **low);
+    if (!*low)
+        return 0;
+    db_low_add(*low, room / db->page_size);
+    db_env_free(db, *low);
+    return usable(db, *low);
+}
+
+int db_room_for(struct db *db, uint64_t bytes) {
+    if (db_room_keep(db, bytes) == ECRDT_OK)
+        return ECRDT_OK;
+    struct db_low low = {.pages = 0};
+    db_env_free(db, &low);
+    return bytes <= usable(db, &low) ? ECRDT_OK : db_room_none(db);
 }
 
 int db_room_none(struct db *db) {
