@@ -140,6 +140,7 @@ struct decoder {
     struct chunk *c;
     uint64_t *seq_base;
     uint64_t ms_base;
+    struct item_id id; /* of the item before */
 };
 
 static int no_memory(struct decoder *d) {
@@ -167,29 +168,21 @@ static void decode_origins(struct decoder *d) {
     unpack_leave(&d->u);
 }
 
-/* The id: bytes shared with prev, then its own; into c->ids. Offsets first,
- * pointers when the buffer no longer moves. */
-static void decode_id(struct decoder *d, struct chunk_item *it, slice prev) {
-    uint64_t same = unpack_uint_max(&d->u, prev.len);
-    slice rest = unpack_bin(&d->u, ITEM_ID_MAX);
-    size_t len = (size_t)same + rest.len;
-    if (len > ITEM_ID_MAX)
+/* The next id, in place over the one before: how many bytes they share (as
+ * many as can be: one encoding), then the rest, which must lie behind. */
+static void decode_id(struct decoder *d) {
+    struct item_id *id = &d->id;
+    size_t same = (size_t)unpack_uint_max(&d->u, id->len);
+    slice rest = unpack_bin(&d->u, ITEM_ID_MAX - same);
+    slice old = slice_of(id->b + same, id->len - same);
+    bool more = old.len && rest.len &&
+                *(const uint8_t *)old.data == *(const uint8_t *)rest.data;
+    if (more || slice_cmp(old, rest) >= 0)
         unpack_fail(&d->u);
     if (d->u.err)
         return;
-    size_t at = d->c->ids.len;
-    size_t prev_at =
-        prev.data ? (size_t)((const uint8_t *)prev.data - d->c->ids.data) : 0;
-    uint8_t *p = buf_extend(&d->c->ids, len);
-    if (!p) {
-        no_memory(d);
-        return;
-    }
-    if (same)
-        memcpy(p, d->c->ids.data + prev_at, (size_t)same);
-    if (rest.len)
-        memcpy(p + same, rest.data, rest.len);
-    it->id = slice_of((void *)(uintptr_t)at, len); /* see fix_ids() */
+    memcpy(id->b + same, rest.data, rest.len);
+    id->len = (uint16_t)(same + rest.len);
 }
 
 /* A sum that must not overflow. */
@@ -259,12 +252,16 @@ static void decode_siblings(struct decoder *d, const struct chunk_part *p,
     }
 }
 
-static slice id_in(const struct chunk *c, const struct chunk_item *it) {
-    return slice_of(c->ids.data + (uintptr_t)it->id.data, it->id.len);
+/* Keeps the id; see point_to_ids(). */
+static void keep_id(struct decoder *d, struct chunk_item *it) {
+    it->at = d->c->ids.len;
+    it->id.len = d->id.len;
+    buf_put(&d->c->ids, d->id.b, d->id.len);
+    if (d->c->ids.err)
+        no_memory(d);
 }
 
-static void decode_item(struct decoder *d, const struct chunk_part *p,
-                        slice *prev) {
+static void decode_item(struct decoder *d, const struct chunk_part *p) {
     struct chunk *c = d->c;
     uint32_t n =
         unpack_array(&d->u, ITEM_FIXED + EVENT_FIELDS * CHUNK_MAX_EVENTS);
@@ -274,27 +271,16 @@ static void decode_item(struct decoder *d, const struct chunk_part *p,
     else if (alloc_grow(&c->items, &c->cap_items, c->n_items + 1,
                         sizeof *c->items) < 0)
         no_memory(d);
+    decode_id(d);
+    slice id = item_id_slice(&d->id);
+    if (slice_cmp(item_id_slice(&p->lo), id) > 0 ||
+        (p->bounded && slice_cmp(id, item_id_slice(&p->hi)) >= 0))
+        unpack_fail(&d->u);
     if (!d->u.err) {
-        struct chunk_item *it = &c->items[c->n_items];
+        struct chunk_item *it = &c->items[c->n_items++];
         *it = (struct chunk_item){0};
-        size_t prev_at =
-            prev->data ? (size_t)((const uint8_t *)prev->data - c->ids.data)
-                       : 0;
-        decode_id(d, it, *prev);
-        if (!d->u.err) {
-            *prev = slice_of(c->ids.data + prev_at, prev->len);
-            slice id = id_in(c, it);
-            bool inside =
-                slice_cmp(item_id_slice(&p->lo), id) <= 0 &&
-                (!p->bounded || slice_cmp(id, item_id_slice(&p->hi)) < 0) &&
-                (!prev->len || slice_cmp(*prev, id) < 0);
-            if (!inside)
-                unpack_fail(&d->u);
-            else
-                decode_siblings(d, p, it, id, (n - ITEM_FIXED) / EVENT_FIELDS);
-            *prev = id;
-            c->n_items++;
-        }
+        keep_id(d, it);
+        decode_siblings(d, p, it, id, (n - ITEM_FIXED) / EVENT_FIELDS);
     }
     unpack_leave(&d->u);
 }
@@ -320,9 +306,9 @@ static void decode_part(struct decoder *d) {
     p->complete = unpack_bool(u);
     p->first = (uint32_t)c->n_items;
     p->count = unpack_array(u, CHUNK_MAX_ITEMS);
-    slice prev = {0};
+    d->id.len = 0;
     for (uint32_t i = 0; i < p->count && !u->err; i++)
-        decode_item(d, p, &prev);
+        decode_item(d, p);
     unpack_leave(u);
     unpack_leave(u);
 }
@@ -338,9 +324,10 @@ static bool parts_in_order(const struct chunk *c) {
     return true;
 }
 
-static void fix_ids(struct chunk *c) {
+/* The ids lie in one buffer, which no longer moves. */
+static void point_to_ids(struct chunk *c) {
     for (size_t i = 0; i < c->n_items; i++)
-        c->items[i].id = id_in(c, &c->items[i]);
+        c->items[i].id.data = c->ids.data + c->items[i].at;
 }
 
 static int refuse(const struct decoder *d, uint64_t version) {
@@ -352,9 +339,7 @@ static int refuse(const struct decoder *d, uint64_t version) {
                        "update it",
                        (unsigned long long)version, CHUNK_VERSION);
     return err_set(ECRDT_ECORRUPT,
-                   "a chunk is malformed (near byte %zu of its end); it was "
-                   "refused whole",
-                   (size_t)(d->u.end - d->u.p));
+                   "a chunk is malformed; it was refused whole");
 }
 
 int chunk_decode(slice bytes, struct chunk *c) {
@@ -380,6 +365,6 @@ int chunk_decode(slice bytes, struct chunk *c) {
     alloc_free(d.seq_base);
     if (unpack_end(u) < 0 || !parts_in_order(c))
         return refuse(&d, version);
-    fix_ids(c);
+    point_to_ids(c);
     return ECRDT_OK;
 }

@@ -2,10 +2,13 @@
  *
  * msgpack [1, bucket, floor, bulk, [origin, seq base, ...], ms base,
  *          [[lo, hi | nil, base, clock, complete, [item, ...]], ...]]
- * item = [bytes shared with the id before, rest of the id, then for each
- *         sibling: origin index, seq - seq base, ms - ms base, hlc count,
- *         kind, payload | nil]
- * A payload is nil if the dot is <= base: the receiver has it. */
+ *
+ * item = [bytes shared with the id before (the most), rest of the id, then for
+ *         each sibling: origin index, seq - seq base, ms - ms base,
+ *         hlc count, kind, payload | nil]
+ *
+ * A payload is nil if the dot is <= base: the receiver has it.
+ */
 #ifndef CRDT_CHUNK_CODEC_H
 #define CRDT_CHUNK_CODEC_H
 #include "crdt/chunk.h"
@@ -23,6 +26,7 @@ struct chunk_item {
     slice id;              /* borrowed                          */
     uint32_t first, count; /* of its siblings in chunk.events   */
     uint16_t k_len;        /* of the id (decoded chunks only)   */
+    size_t at;             /* of the id in chunk.ids (decoded chunks only) */
 };
 
 struct chunk_part {

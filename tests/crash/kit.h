@@ -51,7 +51,8 @@ static inline ecrdt_stats crash_stats(ecrdt_store *s) {
 /* The open must fail with code and a sentence that holds part. */
 static inline void crash_refused(ecrdt_store *s, int code, const char *part) {
     if (s || ecrdt_errcode() != code)
-        fail_msg("%s, not %s: %s", s ? "opened" : ecrdt_strerror(ecrdt_errcode()),
+        fail_msg("%s, not %s: %s",
+                 s ? "opened" : ecrdt_strerror(ecrdt_errcode()),
                  ecrdt_strerror(code), ecrdt_errmsg());
     kit_says(part);
 }

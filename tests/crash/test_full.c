@@ -25,7 +25,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* ---- rows ----------------------------------------------------------------- */
+/* ---- rows -----------------------------------------------------------------
+ */
 
 static ecrdt_slice value_of(int i, size_t size) {
     static char v[1 << 20];
@@ -58,8 +59,8 @@ static void check_rows(ecrdt_store *s, int from, int to, size_t size) {
     ecrdt_txn *t = ecrdt_read(s);
     ecrdt_slice v;
     for (int i = from; i < to; i++) {
-        assert_int_equal(
-            ecrdt_reg_get(t, "b", ecrdt_str(key_of(i)), &v, NULL), 1);
+        assert_int_equal(ecrdt_reg_get(t, "b", ecrdt_str(key_of(i)), &v, NULL),
+                         1);
         assert_slice_equal(v, value_of(i, size));
     }
     ecrdt_abort(t);
@@ -90,7 +91,6 @@ static void fill_and_go_on(ecrdt_store *s, size_t size, const char *says) {
         more++;
     printf("# %d rows of %zu bytes, %d more after %d deletes\n", n, size, more,
            n / 2);
-    printf("# then: %s\n", ecrdt_errmsg());
     assert_true(more > n / 8 || size < 3000);
     check_rows(s, n / 2, n + more, size);
     assert_int_equal(puts_of(s), n + more);

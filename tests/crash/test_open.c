@@ -62,8 +62,8 @@ static void bad_arguments(void **state) {
     crash_refused(ecrdt_open(NULL, NULL), ECRDT_EINVAL, "path");
     crash_refused(ecrdt_open("", NULL), ECRDT_EINVAL, "path");
     crash_refused(crash_open(store, 1u << 20), ECRDT_EINVAL, "0x100000");
-    crash_refused(crash_open(store, ECRDT_FULL | ECRDT_EPHEMERAL),
-                  ECRDT_EINVAL, "more than one durability");
+    crash_refused(crash_open(store, ECRDT_FULL | ECRDT_EPHEMERAL), ECRDT_EINVAL,
+                  "more than one durability");
     ecrdt_options o = crash_options(0);
     o.size = 3;
     crash_refused(ecrdt_open(store, &o), ECRDT_EINVAL, "ECRDT_OPTIONS_INIT");
@@ -113,7 +113,8 @@ static void durability_stays(void **state) {
     }
 }
 
-/* ---- other users ---------------------------------------------------------- */
+/* ---- other users ----------------------------------------------------------
+ */
 
 enum { NOBODY = 65534 };
 
@@ -145,8 +146,8 @@ static void permissions(void **state) {
     static const char *const files[] = {"data.mdb", "lock.mdb", "lock.ecrdt",
                                         "wake"};
     for (int i = 0; i < 4; i++)
-        assert_int_equal(
-            chown(path_join(store, files[i]), (uid_t)-1, NOBODY), 0);
+        assert_int_equal(chown(path_join(store, files[i]), (uid_t)-1, NOBODY),
+                         0);
     /* A folder that cannot be written to, with files that can. */
     assert_int_equal(kit_child(as_nobody, &yes), 0);
     assert_int_equal(kit_child(as_nobody, &no), 0);
@@ -180,7 +181,8 @@ static void filesystem_without_space(void **state) {
     assert_int_equal(rc, ECRDT_EFULL);
 }
 
-/* ---- PID namespaces ------------------------------------------------------- */
+/* ---- PID namespaces -------------------------------------------------------
+ */
 
 static unsigned warnings;
 
@@ -260,7 +262,8 @@ static void equal_pids_in_two_namespaces(void **state) {
     assert_ok(ecrdt_close(s));
 }
 
-/* ---- another boot --------------------------------------------------------- */
+/* ---- another boot ---------------------------------------------------------
+ */
 
 static bool of_store(ecrdt_store *s, ecrdt_node *out) {
     return ecrdt_node_id(s, out) == 0;
@@ -323,7 +326,8 @@ static void others_do_not_mind_another_boot(void **state) {
     assert_ok(ecrdt_close(s));
 }
 
-/* ---- fork ----------------------------------------------------------------- */
+/* ---- fork -----------------------------------------------------------------
+ */
 
 static int child_of_open_store(void *arg) {
     ecrdt_store *s = arg;

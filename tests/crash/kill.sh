@@ -1,0 +1,11 @@
+#!/bin/bash
+# kill.sh: four writers and a reader on one store, killed and stopped at
+# random; every acknowledged commit must be there.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+BUILD=${BUILD:-$PWD/build}
+base=${TEST_TMPDIR:-/dev/shm}
+[ -w "$base" ] || base=/tmp
+tmp=$(mktemp -d "$base/edgecrdt-kill.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+"$BUILD/tests/crash/kill_driver" "${KILLS:-400}" 4 full "$tmp/store"
