@@ -40,6 +40,7 @@ const struct event *item_of_origin(const struct item *it, uint32_t origin);
 /* Is there a sibling with this dot? */
 bool item_has(const struct item *it, uint32_t origin, uint64_t seq);
 
+/* Has it a live sibling? */
 bool item_live(const struct item *it);
 
 /* The record: varint n, then for each sibling varint origin, varint seq,

@@ -50,13 +50,13 @@ extern "C" {
 /* ---- limits -------------------------------------------------------------
  * A value at the limit is accepted, one past it is ECRDT_ETOOBIG (or
  * ECRDT_EINVAL for a bucket's name). */
-#define ECRDT_MAX_BUCKET_NAME 64           /* bytes; 1 at least            */
-#define ECRDT_MAX_BUCKETS     1024         /* buckets of one store         */
-#define ECRDT_MAX_KEY         1024         /* bytes; 1 at least            */
-#define ECRDT_MAX_ELEM        65536        /* bytes; an empty one is fine  */
-#define ECRDT_MAX_VALUE       1048576      /* bytes; an empty one is fine  */
-#define ECRDT_MAX_TXN         67108864     /* bytes of one transaction     */
-#define ECRDT_MAX_BATCH       1000000      /* operations of ecrdt_apply()  */
+#define ECRDT_MAX_BUCKET_NAME 64       /* bytes; 1 at least            */
+#define ECRDT_MAX_BUCKETS     1024     /* buckets of one store         */
+#define ECRDT_MAX_KEY         1024     /* bytes; 1 at least            */
+#define ECRDT_MAX_ELEM        65536    /* bytes; an empty one is fine  */
+#define ECRDT_MAX_VALUE       1048576  /* bytes; an empty one is fine  */
+#define ECRDT_MAX_TXN         67108864 /* keys and values of a txn     */
+#define ECRDT_MAX_BATCH       1000000  /* operations of ecrdt_apply()  */
 
 /* ---- values ------------------------------------------------------------- */
 
@@ -206,8 +206,7 @@ ECRDT_API int ecrdt_settled(ecrdt_store *s, const char *bucket);
 
 /* Writes the digest of a bucket's content to out, in O(1): equal on all
  * replicas with equal content, zeros for an absent or empty bucket. */
-ECRDT_API int ecrdt_digest(ecrdt_store *s, const char *bucket,
-                           uint8_t out[16]);
+ECRDT_API int ecrdt_digest(ecrdt_store *s, const char *bucket, uint8_t out[16]);
 
 /* ---- transactions ------------------------------------------------------- */
 
@@ -339,11 +338,11 @@ ECRDT_API int ecrdt_apply(ecrdt_txn *t, const ecrdt_op *ops, size_t n);
 
 /* One row of an iterator; slices are borrowed until its next step. */
 typedef struct ecrdt_entry {
-    ecrdt_slice key;  /* the key                                           */
-    ecrdt_slice val;  /* register: its value; elements: the element        */
-    ecrdt_type type;  /* of the key                                        */
-    int64_t num;      /* set: its size; counter: its value; else 0         */
-    ecrdt_stamp who;  /* registers and siblings only; else zeros           */
+    ecrdt_slice key; /* the key                                           */
+    ecrdt_slice val; /* register: its value; elements: the element        */
+    ecrdt_type type; /* of the key                                        */
+    int64_t num;     /* set: its size; counter: its value; else 0         */
+    ecrdt_stamp who; /* registers and siblings only; else zeros           */
 } ecrdt_entry;
 
 /* Iterator over the keys that begin with prefix (empty: all) and have one of
@@ -399,23 +398,23 @@ ECRDT_API int ecrdt_import(ecrdt_store *s, ecrdt_slice delta,
 /* ---- operations ---------------------------------------------------------- */
 
 typedef struct ecrdt_stats {
-    size_t size;               /* sizeof(ecrdt_stats), set by the caller   */
-    uint64_t bytes_used;       /* of the file                              */
-    uint64_t bytes_max;        /* limit                                    */
+    size_t size;         /* sizeof(ecrdt_stats), set by the caller   */
+    uint64_t bytes_used; /* of the file                              */
+    uint64_t bytes_max;  /* limit                                    */
     uint64_t buckets;
-    uint64_t items;            /* with a live event, all buckets           */
-    uint64_t tombstones;       /* removal markers kept, all buckets        */
-    uint64_t origins;          /* incarnations ever heard of               */
-    uint64_t log_bytes;        /* of the dots logs                         */
-    uint32_t readers;          /* reader slots in use on this machine      */
-    int32_t oldest_reader_pid; /* of the oldest snapshot; 0 = none         */
+    uint64_t items;              /* with a live event, all buckets           */
+    uint64_t tombstones;         /* removal markers kept, all buckets        */
+    uint64_t origins;            /* incarnations ever heard of               */
+    uint64_t log_bytes;          /* of the dots logs                         */
+    uint32_t readers;            /* reader slots in use on this machine      */
+    int32_t oldest_reader_pid;   /* of the oldest snapshot; 0 = none         */
     uint64_t oldest_reader_txns; /* commits since that snapshot            */
-    uint64_t last_txn;         /* number of the last commit                */
-    uint32_t durability;       /* ECRDT_FULL, _RELAXED or _EPHEMERAL       */
-    uint32_t cleared_readers;  /* slots of dead processes freed by us      */
-    uint64_t pidns_reads;      /* reads that fell back to the writer lock
-                                  because another PID namespace holds our
-                                  pid (see README)                         */
+    uint64_t last_txn;           /* number of the last commit                */
+    uint32_t durability;         /* ECRDT_FULL, _RELAXED or _EPHEMERAL       */
+    uint32_t cleared_readers;    /* slots of dead processes freed by us      */
+    uint64_t pidns_reads;        /* reads that fell back to the writer lock
+                                    because another PID namespace holds our
+                                    pid (see README)                         */
 } ecrdt_stats;
 
 /* Fills *out; out->size must be set. EINVAL, EIO. */

@@ -15,7 +15,7 @@ typedef struct ecrdt_sync_conf {
     const char *realm;    /* name both sides must share; NULL = "default"  */
     const char *const *peers; /* "ed25519:KEY@host:port"; at least one     */
     size_t npeers;
-    const char *name;     /* shown by peers; NULL = the host's name        */
+    const char *name; /* shown by peers; NULL = the host's name        */
 } ecrdt_sync_conf;
 #define ECRDT_SYNC_CONF_INIT                                                   \
     { sizeof(ecrdt_sync_conf), NULL, NULL, NULL, 0, NULL }
