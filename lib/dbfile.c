@@ -296,7 +296,17 @@ int dbfile_make_lock(const char *path, uint32_t mode, uint32_t readers,
 /* ---- the data file --------------------------------------------------------
  */
 
+/* Are all blocks up to size there already? Asking is cheaper than allocating
+ * again: a journal is in the way of that. */
+static bool has_blocks(int fd, uint64_t size) {
+    struct stat st;
+    return !fstat(fd, &st) && (uint64_t)st.st_size >= size &&
+           (uint64_t)st.st_blocks * 512 >= size;
+}
+
 int dbfile_reserve(int fd, uint64_t used, uint64_t n) {
+    if (has_blocks(fd, used + n))
+        return 1;
     while (fallocate(fd, 0, (off_t)used, (off_t)n)) {
         if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
             return ECRDT_EFULL;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,10 +98,13 @@ static void describe(const struct lock_area *a, char *out, size_t size) {
 /* The file gets its disk blocks now: on a full disk the first touch of a
  * mapped hole would be SIGBUS. */
 static int map_area(struct os_lock *l, const char *path) {
-    int rc;
-    do
-        rc = posix_fallocate(l->fd, 0, sizeof *l->area);
-    while (rc == EINTR);
+    struct stat st;
+    int rc = 0;
+    if (fstat(l->fd, &st) || st.st_blocks * 512 < (off_t)sizeof *l->area ||
+        st.st_size < (off_t)sizeof *l->area)
+        do
+            rc = posix_fallocate(l->fd, 0, sizeof *l->area);
+        while (rc == EINTR);
     if (rc)
         return err_errno(rc, "cannot write the lock file in", path);
     void *p = mmap(NULL, sizeof *l->area, PROT_READ | PROT_WRITE, MAP_SHARED,

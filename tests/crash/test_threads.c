@@ -1,0 +1,133 @@
+/* test_threads.c: threads share one handle, others open and close it
+ * meanwhile; also for `make tsan`. */
+#include "tests/crash/kit.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { THREADS = 4, ROUNDS = 150 };
+
+static char *dir;
+static const char *store;
+
+static int setup(void **state) {
+    (void)state;
+    dir = tmpdir_make();
+    store = strdup(path_join(dir, "s"));
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    free((void *)(uintptr_t)store);
+    tmpdir_remove(dir);
+    return 0;
+}
+
+struct worker {
+    ecrdt_store *s;
+    int no;
+};
+
+static void *write_and_read(void *arg) {
+    struct worker *w = arg;
+    char key[16], text[16];
+    snprintf(key, sizeof key, "k%d", w->no);
+    ecrdt_txn *a = ecrdt_auto(w->s);
+    for (int i = 1; i <= ROUNDS; i++) {
+        int64_t n;
+        ecrdt_slice v;
+        snprintf(text, sizeof text, "%d", i);
+        ecrdt_txn *t = ecrdt_write(w->s);
+        ecrdt_reg_set(t, "b", ecrdt_str(key), ecrdt_str(text));
+        ecrdt_counter_add(t, "b", ECRDT_STR("all"), 1, NULL);
+        must(ecrdt_commit(t) == 0);
+        must(crash_has(w->s, key, text));
+        must(ecrdt_reg_get(a, "b", ecrdt_str(key), &v, NULL) == 1);
+        must(slice_eq(v, ecrdt_str(text)));
+        must(ecrdt_counter_add(a, "b", ECRDT_STR("auto"), 1, &n) == 0);
+        must(i % 30 || crash_stats(w->s).readers > 0);
+        must(i % 50 || ecrdt_flush(w->s) == 0);
+    }
+    ecrdt_abort(a);
+    return NULL;
+}
+
+static void *open_and_close(void *arg) {
+    struct worker *w = arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        ecrdt_store *s = crash_open(store, 0);
+        must(s == w->s);
+        must(crash_has(s, "fixed", "value"));
+        must(ecrdt_close(s) == 0);
+        ecrdt_store *own = crash_open(path_join(dir, "other"), 0);
+        must(own && ecrdt_close(own) == 0);
+    }
+    return NULL;
+}
+
+static void one_handle_many_threads(void **state) {
+    (void)state;
+    ecrdt_store *s = assert_handle(crash_open(store, ECRDT_RELAXED));
+    assert_ok(crash_set(s, "fixed", "value"));
+    pthread_t thread[THREADS + 1];
+    struct worker w[THREADS + 1];
+    for (int i = 0; i <= THREADS; i++) {
+        w[i] = (struct worker){s, i};
+        assert_int_equal(
+            pthread_create(&thread[i], NULL,
+                           i < THREADS ? write_and_read : open_and_close,
+                           &w[i]),
+            0);
+    }
+    for (int i = 0; i <= THREADS; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    ecrdt_txn *t = ecrdt_read(s);
+    int64_t all = 0, by_auto = 0;
+    ecrdt_counter_get(t, "b", ECRDT_STR("all"), &all);
+    ecrdt_counter_get(t, "b", ECRDT_STR("auto"), &by_auto);
+    ecrdt_abort(t);
+    assert_int_equal(all, THREADS * ROUNDS);
+    assert_int_equal(by_auto, THREADS * ROUNDS);
+    assert_ok(ecrdt_verify(s, crash_print, NULL));
+    assert_ok(ecrdt_close(s));
+}
+
+/* A child made while other threads open and close is not stuck. */
+static atomic_bool stop;
+
+static void *churn(void *arg) {
+    while (!stop) {
+        ecrdt_store *s = crash_open(path_join(arg, "other"), ECRDT_EPHEMERAL);
+        must(s && ecrdt_close(s) == 0);
+    }
+    return NULL;
+}
+
+static int open_in_child(void *arg) {
+    ecrdt_store *s = crash_open(arg, 0);
+    must(s && crash_has(s, "k", "v") && ecrdt_close(s) == 0);
+    return 0;
+}
+
+static void fork_beside_threads(void **state) {
+    (void)state;
+    ecrdt_store *s = assert_handle(crash_open(store, 0));
+    assert_ok(crash_set(s, "k", "v"));
+    assert_ok(ecrdt_close(s));
+    pthread_t thread;
+    stop = false;
+    assert_int_equal(pthread_create(&thread, NULL, churn, dir), 0);
+    for (int i = 0; i < 25; i++)
+        assert_int_equal(kit_child(open_in_child, (void *)(uintptr_t)store), 0);
+    stop = true;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_handle_many_threads, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(fork_beside_threads, setup, teardown),
+    };
+    return TEST_RUN(tests);
+}
