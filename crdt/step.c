@@ -1,6 +1,7 @@
 /* step.c: the frame of every public call on a transaction. */
 #include "crdt/step.h"
 #include "lib/err.h"
+#include <stdio.h>
 
 static int check_limit(slice s, size_t min, size_t max, const char *what) {
     if (s.len > max)
@@ -66,10 +67,9 @@ int step_begin(ecrdt_txn *t, bool write, const char *call, struct step *st) {
                        call);
     rc = db_err(t->db);
     if (rc < 0)
-        return err_set(rc,
-                       "%s: an earlier call of this transaction failed (%s); "
-                       "abort it",
-                       call, ecrdt_strerror(rc));
+        return err_set(
+            rc, "%s: an earlier call of this transaction failed, abort it: %s",
+            call, st->t->why[0] ? st->t->why : ecrdt_strerror(rc));
     return ECRDT_OK;
 }
 
@@ -94,6 +94,8 @@ static void end_auto_read(struct step *st) {
 }
 
 int step_end(struct step *st, int rc) {
+    if (rc < 0 && db_err(st->t->db) < 0 && !st->t->why[0])
+        snprintf(st->t->why, sizeof st->t->why, "%s", ecrdt_errmsg());
     if (st->outer->mode != TXN_AUTO)
         return rc;
     if (!st->write) {

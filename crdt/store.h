@@ -6,6 +6,7 @@
 #include "crdt/keys.h"
 #include "crdt/replica.h"
 #include "lib/db.h"
+#include "lib/err.h"
 #include "lib/os.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -65,6 +66,7 @@ struct ecrdt_txn {
     enum txn_mode mode;
     uint32_t fork_generation; /* of the process that began it */
     pthread_t thread;         /* the one that holds the writer lock */
+    char why[ERR_SENTENCE];   /* sentence of the failure that stuck */
     bool has_lock;
     bool made_names; /* buckets or origins that are lost by an abort */
     bool pending;    /* key heads or counter adds wait in keyheads */

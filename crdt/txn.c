@@ -99,6 +99,7 @@ static void txn_reset(ecrdt_txn *t, bool committed) {
     for (size_t i = 0; i < t->n_buckets; i++)
         bucket_reset(t->buckets[i]);
     t->last = NULL;
+    t->why[0] = 0;
     t->has_lock = t->made_names = t->pending = false;
     t->bytes = 0;
     buf_trim(&t->rec);
@@ -184,6 +185,8 @@ int txn_flush(ecrdt_txn *t) {
  * the buckets, so that peers never see half a commit. */
 static int write_out(ecrdt_txn *t) {
     int rc = db_err(t->db);
+    if (rc < 0 && t->why[0])
+        err_set(rc, "%s", t->why);
     if (rc == ECRDT_OK)
         rc = txn_flush(t);
     for (size_t i = 0; i < t->n_buckets && rc >= 0; i++) {
