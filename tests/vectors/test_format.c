@@ -163,7 +163,8 @@ static void make_chunk(struct buf *out) {
     c.n_origins = 1;
     struct chunk_item items[EVENTS];
     for (uint32_t i = 0; i < EVENTS; i++)
-        items[i] = (struct chunk_item){item_key_id(&key[i]), i, 1, 0};
+        items[i] = (struct chunk_item){
+            .id = item_key_id(&key[i]), .first = i, .count = 1};
     c.items = items;
     c.n_items = EVENTS;
     c.events = event;
