@@ -283,6 +283,7 @@ static int look_again(ecrdt_iter *it, ecrdt_txn *t) {
     if (rc == ECRDT_OK && !it->absent) {
         item_key_prefix(it->first.b, id);
         item_key_prefix(it->at.b, id);
+        item_key_prefix(it->at_head.b, id);
     }
     return rc;
 }
