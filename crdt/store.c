@@ -207,7 +207,8 @@ static int setup(ecrdt_txn *t, uint32_t flags) {
              "msg=\"store has no identity (a backup): new incarnation\" "
              "store=\"%s\"",
              s->path);
-    return origin_renew(t);
+    rc = s->durability == ECRDT_EPHEMERAL ? boot_write(s) : ECRDT_OK;
+    return rc < 0 ? rc : origin_renew(t);
 }
 
 static int prepare(ecrdt_store *s, uint32_t flags) {

@@ -147,6 +147,19 @@ static void an_ephemeral_store_of_another_boot_is_emptied(void **state) {
     assert_int_equal(st.items, 1);
 }
 
+/* A backup of an ephemeral store, once opened, is one of this boot. */
+static void an_ephemeral_backup_gets_a_boot_file(void **state) {
+    (void)state;
+    kit_set(0, "k", "v");
+    assert_ok(ecrdt_backup(kit(0), kit_path(1)));
+    kit_expect(1, "k", "v");
+    kit_close(1);
+    size_t len;
+    char *boot = file_read(path_join(kit_path(1), "boot"), &len);
+    assert_int_equal(len, 16);
+    free(boot);
+}
+
 static void another_format_is_refused(void **state) {
     (void)state;
     ecrdt_txn *t = kit_write(0);
@@ -222,6 +235,7 @@ int main(void) {
         kit_test(a_level_is_fixed_at_creation),
         kit_test(data_outlives_the_handle),
         kit_test(an_ephemeral_store_of_another_boot_is_emptied),
+        kit_test(an_ephemeral_backup_gets_a_boot_file),
         kit_test(another_format_is_refused),
         kit_test(foreign_files_are_refused),
         kit_test(a_small_limit_fills_up),
