@@ -17,7 +17,7 @@ enum { TRIES = 50, PAUSE_US = 2000 };
 
 /* NULL: LMDB's main database, which also has a record of each table. */
 static const char *const table_names[DB_TABLES] = {
-    "meta", "items", "keys", NULL, "clocks", "log", "peers"};
+    "meta", "items", "keys", NULL, "clocks", "log", "peers", "pairs", "tombs"};
 
 static const char *name_of(enum db_table table) {
     return table_names[table] ? table_names[table] : "heads";

@@ -14,6 +14,8 @@ enum db_table {
     DB_CLOCKS,
     DB_LOG,
     DB_PEERS,
+    DB_PAIRS, /* chain hashes of origins: see chain.h  */
+    DB_TOMBS, /* tombs in the order of arrival: see gc.h */
     DB_TABLES
 };
 enum { DB_HEAD_PREFIX = 'H' };
