@@ -250,7 +250,6 @@ static int apply_level(ecrdt_store *s) {
 static int open_folder(const char *path, ecrdt_options *o) {
     struct stat st;
     bool made;
-    int rc;
     char data[4096];
     snprintf(data, sizeof data, "%s/data.mdb", path);
     bool exists = !stat(data, &st);
@@ -264,10 +263,12 @@ static int open_folder(const char *path, ecrdt_options *o) {
                        "there is no store in %s: create it with ecrdt_open() "
                        "or 'edgecrdt -s %s init'",
                        path, path);
+    if (exists)
+        return os_check_filesystem(path);
     char parent[4096];
     os_parent(path, parent, sizeof parent);
     bool missing = stat(path, &st) != 0;
-    rc = os_check_filesystem(missing ? parent : path);
+    int rc = os_check_filesystem(missing ? parent : path);
     if (rc == ECRDT_OK)
         rc = os_make_folder(path, o->mode, &made);
     return rc == ECRDT_OK && missing ? os_sync_folder(parent) : rc;

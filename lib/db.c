@@ -1,5 +1,5 @@
-/* db.c: LMDB behind lib/db.h: checks what LMDB does not, maps its codes to
- * ours, and adopts a map that another process has grown. */
+/* db.c: transactions, records and cursors of LMDB: checks what LMDB does not,
+ * and adopts a map that another process has grown. */
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/db_inner.h"
@@ -13,19 +13,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { TRIES = 50, PAUSE_US = 2000 };
-
-/* NULL: LMDB's main database, which also has a record of each table. */
-static const char *const table_names[DB_TABLES] = {
-    "meta", "items", "keys", NULL, "clocks", "log", "peers", "pairs", "tombs"};
-
-static const char *name_of(enum db_table table) {
-    return table_names[table] ? table_names[table] : "heads";
-}
-
 /* Is it a row of the table, not the record of another one? */
 static bool is_row(enum db_table table, const MDB_val *key) {
-    return table_names[table] ||
+    return db_table_name(table) ||
            (key->mv_size && *(const uint8_t *)key->mv_data == DB_HEAD_PREFIX);
 }
 
@@ -45,241 +35,8 @@ struct db_cursor {
     bool deleted; /* stands behind a row just deleted */
 };
 
-/* What LMDB's codes mean here, and what to do. */
-static const struct meaning {
-    int lmdb, code;
-    const char *advice;
-} meanings[] = {
-    {MDB_MAP_FULL, ECRDT_EFULL,
-     "it reached its max_bytes: open it with a larger one or delete data"},
-    {ENOSPC, ECRDT_EFULL, "free space on the disk; no commit was lost"},
-    {EDQUOT, ECRDT_EFULL, "free space on the disk; no commit was lost"},
-    {EFBIG, ECRDT_EFULL, "raise the limit on file sizes"},
-    {MDB_TXN_FULL, ECRDT_ETOOBIG, "commit smaller transactions"},
-    {MDB_READERS_FULL, ECRDT_EBUSY,
-     "too many snapshots are open on this machine: end some, or close the "
-     "store everywhere and open it with more max_readers"},
-    {MDB_PANIC, ECRDT_EIO,
-     "the disk failed inside a commit: close the store and open it again"},
-    {ENOMEM, ECRDT_ENOMEM, "a smaller max_bytes needs less address space"},
-    {ENOENT, ECRDT_ENOENT, NULL},
-    {EROFS, ECRDT_ERDONLY, NULL},
-    {MDB_VERSION_MISMATCH, ECRDT_EVERSION, NULL},
-    {MDB_INCOMPATIBLE, ECRDT_EVERSION, NULL},
-    {MDB_NOTFOUND, ECRDT_ECORRUPT, NULL}, /* where there must be a table */
-    {MDB_KEYEXIST, ECRDT_ECORRUPT, NULL}, /* an order that is not one */
-    {MDB_BAD_TXN, ECRDT_ECORRUPT, NULL},  /* stopped by one of these */
-    {MDB_CORRUPTED, ECRDT_ECORRUPT, NULL},
-    {MDB_PAGE_NOTFOUND, ECRDT_ECORRUPT, NULL},
-    {MDB_INVALID, ECRDT_ECORRUPT, NULL},
-    {MDB_PAGE_FULL, ECRDT_ECORRUPT, NULL},
-    {MDB_CURSOR_FULL, ECRDT_ECORRUPT, NULL}};
-
-static int fail(const struct db *db, int rc, const char *what) {
-    struct meaning m = {rc, ECRDT_EIO, NULL};
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-        if (meanings[i].lmdb == rc)
-            m = meanings[i];
-    if (m.code == ECRDT_ECORRUPT)
-        m.advice = "run 'edgecrdt verify' and restore from a backup or a peer";
-    return err_set(m.code, "%s store %s: %s%s%s", what, db->path,
-                   mdb_strerror(rc), m.advice ? "; " : "",
-                   m.advice ? m.advice : "");
-}
-
 static int txn_fail(struct db_txn *t, int rc, const char *what) {
-    return db_stick(t, fail(t->db, rc, what));
-}
-
-/* ---- steps of opening, for dbopen.c ---------------------------------------
- */
-
-/* The limit of the file is part of the size of its map. */
-static void set_limit(struct db *db) {
-    MDB_envinfo info;
-    mdb_env_info(db->env, &info);
-    uint64_t map = info.me_mapsize;
-    db->limit = db->max_bytes           ? db->max_bytes
-                : map > DB_BEHIND_LIMIT ? map - DB_BEHIND_LIMIT
-                                        : map;
-}
-
-int db_env_open(struct db *db, const char *path, const struct db_conf *conf) {
-    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD |
-                     (conf->rdonly ? MDB_RDONLY : 0) |
-                     (conf->alone ? MDB_NOLOCK : 0);
-    int rc = mdb_env_create(&db->env);
-    if (!rc)
-        rc = mdb_env_set_maxdbs(db->env, DB_TABLES);
-    if (!rc)
-        rc = mdb_env_set_maxreaders(db->env, conf->max_readers);
-    if (!rc && conf->max_bytes)
-        rc = mdb_env_set_mapsize(db->env, conf->max_bytes + DB_BEHIND_LIMIT);
-    if (!rc)
-        rc = mdb_env_open(db->env, path, flags, conf->file_mode);
-    if (rc)
-        return fail(db, rc, "cannot open");
-    fcntl(db_env_fd(db), F_SETFD, FD_CLOEXEC); /* 0.9.24 forgot it */
-    MDB_stat st;
-    mdb_env_stat(db->env, &st);
-    db->page_size = st.ms_psize;
-    set_limit(db);
-    return ECRDT_OK;
-}
-
-void db_env_close(struct db *db) {
-    if (db->env)
-        mdb_env_close(db->env);
-    db->env = NULL;
-}
-
-/* In a transaction, which is ended. */
-static int open_tables(struct db *db, MDB_txn *txn, unsigned create) {
-    int rc = 0;
-    for (int i = 0; i < DB_TABLES && !rc; i++)
-        rc = mdb_dbi_open(txn, table_names[i], create, &db->dbi[i]);
-    if (!rc)
-        return mdb_txn_commit(txn);
-    mdb_txn_abort(txn);
-    return rc;
-}
-
-int db_env_make_tables(struct db *db) {
-    MDB_txn *txn;
-    int rc = mdb_env_set_flags(db->env, MDB_NOSYNC, 1);
-    if (!rc)
-        rc = mdb_txn_begin(db->env, NULL, 0, &txn);
-    if (!rc)
-        rc = open_tables(db, txn, MDB_CREATE);
-    if (!rc)
-        rc = mdb_env_sync(db->env, 1);
-    return rc ? fail(db, rc, "cannot make") : ECRDT_OK;
-}
-
-int db_env_find_tables(struct db *db, bool write) {
-    MDB_txn *txn;
-    int rc = EINVAL;
-    for (int tries = 0; rc == EINVAL && tries < TRIES; tries++) {
-        if (tries) /* LMDB 0.9.26-31 races with processes that close */
-            usleep(PAUSE_US);
-        rc = mdb_txn_begin(db->env, NULL, write ? 0 : MDB_RDONLY, &txn);
-    }
-    if (rc == EAGAIN && !write)
-        return 0;
-    if (!rc)
-        rc = open_tables(db, txn, 0);
-    return rc ? fail(db, rc, "cannot open") : 1;
-}
-
-void db_env_remap(struct db *db) {
-    if (!db->unmapped)
-        db->unmapped = mdb_env_set_mapsize(db->env, 0) != 0;
-    if (!db->unmapped)
-        set_limit(db);
-}
-
-uint64_t db_env_used(const struct db *db) {
-    MDB_envinfo info;
-    return mdb_env_info(db->env, &info)
-               ? 0
-               : (info.me_last_pgno + 1) * (uint64_t)db->page_size;
-}
-
-/* LMDB's table of free pages: the transaction that freed them -> a list, from
- * high to low, behind its length. Those of older transactions may be used. */
-static void add_free(MDB_txn *txn, uint64_t oldest, struct db_low *low) {
-    enum { FREE_TABLE = 0 };
-    MDB_cursor *c;
-    MDB_val k, v;
-    if (mdb_cursor_open(txn, FREE_TABLE, &c))
-        return;
-    while (!mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
-        const size_t *freed_by = k.mv_data, *page = v.mv_data;
-        size_t n = page[0], run = 1;
-        if (*freed_by >= oldest || n >= v.mv_size / sizeof n)
-            continue;
-        for (size_t i = 1; i <= n; i++, run++)
-            if (i == n || page[i + 1] + 1 != page[i]) {
-                db_low_add(low, run);
-                run = 0;
-            }
-    }
-    mdb_cursor_close(c);
-}
-
-void db_env_free(struct db *db, struct db_low *low) {
-    struct db_stat st;
-    struct db_txn *t;
-    if (db_stat(db, &st) < 0 || db_begin(db, false, &t) < 0)
-        return;
-    add_free(t->txn, st.oldest_pid ? st.oldest_txn : st.last_txn, low);
-    db_abort(t);
-}
-
-int db_env_fd(struct db *db) {
-    int fd;
-    return mdb_env_get_fd(db->env, &fd) ? -1 : fd;
-}
-
-int db_set_sync(struct db *db, enum db_sync sync) {
-    int rc = mdb_env_set_flags(db->env, MDB_NOSYNC, sync == DB_SYNC_NONE);
-    if (!rc)
-        rc =
-            mdb_env_set_flags(db->env, MDB_NOMETASYNC, sync == DB_SYNC_RELAXED);
-    return rc ? fail(db, rc, "cannot set the durability of") : ECRDT_OK;
-}
-
-/* ---- readers and figures --------------------------------------------------
- */
-
-uint32_t db_clear_readers(struct db *db) {
-    int dead = 0;
-    mdb_reader_check(db->env, &dead);
-    return dead > 0 ? (uint32_t)dead : 0;
-}
-
-/* mdb_reader_list() tells only text: "pid thread txnid" a line, "-" for no
- * snapshot. */
-static int note_reader(const char *line, void *ctx) {
-    struct db_stat *st = ctx;
-    int pid;
-    unsigned long long txn;
-    int fields = sscanf(line, "%d %*s %llu", &pid, &txn);
-    st->readers += fields >= 1;
-    if (fields == 2 && (!st->oldest_pid || txn < st->oldest_txn)) {
-        st->oldest_pid = pid;
-        st->oldest_txn = txn;
-    }
-    return 0;
-}
-
-int db_stat(struct db *db, struct db_stat *out) {
-    *out = (struct db_stat){0};
-    MDB_envinfo info;
-    int rc = db_map_enter(db);
-    if (rc < 0)
-        return rc;
-    db->cleared += db_clear_readers(db);
-    rc = mdb_env_info(db->env, &info);
-    if (!rc)
-        mdb_reader_list(db->env, note_reader, out);
-    db_map_leave(db);
-    if (rc)
-        return fail(db, rc, "cannot inspect");
-    out->bytes_used = (info.me_last_pgno + 1) * (uint64_t)db->page_size;
-    out->bytes_max = db->limit;
-    out->last_txn = info.me_last_txnid;
-    out->cleared_readers = db->cleared;
-    return ECRDT_OK;
-}
-
-uint64_t db_last_txn(struct db *db) {
-    MDB_envinfo info;
-    if (db_map_enter(db) < 0)
-        return 0;
-    uint64_t txn = mdb_env_info(db->env, &info) ? 0 : info.me_last_txnid;
-    db_map_leave(db);
-    return txn;
+    return db_stick(t, db_fail(t->db, rc, what));
 }
 
 /* ---- transactions -------------------------------------------------------- */
@@ -297,9 +54,9 @@ static int retry(struct db *db, int rc, bool write, int tries) {
     }
     if (rc == EAGAIN && !write)
         return ECRDT_ENOTSUP;
-    if (rc != EINVAL || tries >= TRIES)
-        return fail(db, rc, write ? "cannot write to" : "cannot read");
-    usleep(PAUSE_US); /* see db_env_find_tables() */
+    if (rc != EINVAL || tries >= DB_TRIES)
+        return db_fail(db, rc, write ? "cannot write to" : "cannot read");
+    usleep(DB_PAUSE_US); /* see db_env_find_tables() */
     return ECRDT_OK;
 }
 
@@ -320,13 +77,16 @@ static int begin_lmdb(struct db *db, bool write, MDB_txn **txn) {
 
 int db_begin(struct db *db, bool write, struct db_txn **out) {
     *out = NULL;
+    int rc = write ? db_check_root(db, DB_TABLES, NULL) : ECRDT_OK;
+    if (rc < 0)
+        return rc;
     struct db_txn *t = alloc_zeroed(1, sizeof *t);
     if (!t)
         return ECRDT_ENOMEM;
     t->db = db;
     t->write = write;
     t->room = write ? db_room_left(db, &t->low) : 0;
-    int rc = begin_lmdb(db, write, &t->txn);
+    rc = begin_lmdb(db, write, &t->txn);
     if (rc < 0) {
         alloc_free(t->low);
         alloc_free(t);
@@ -357,7 +117,7 @@ static int commit_lmdb(struct db_txn *t) {
         rc = ENOSPC; /* LMDB's word for a short write */
     if (!rc && t->write)
         db_room_keep(db, 0);
-    return rc ? fail(db, rc, "cannot commit to") : ECRDT_OK;
+    return rc ? db_fail(db, rc, "cannot commit to") : ECRDT_OK;
 }
 
 int db_commit(struct db_txn *t) {
@@ -418,6 +178,37 @@ int db_err(const struct db_txn *t) {
     return t->err;
 }
 
+/* LMDB's table of free pages: the transaction that freed them -> a list, from
+ * high to low, behind its length. Those of older transactions may be used. */
+static void add_free(MDB_txn *txn, uint64_t oldest, struct db_low *low) {
+    enum { FREE_TABLE = 0 };
+    MDB_cursor *c;
+    MDB_val k, v;
+    if (mdb_cursor_open(txn, FREE_TABLE, &c))
+        return;
+    while (!mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
+        const size_t *freed_by = k.mv_data, *page = v.mv_data;
+        size_t n = page[0], run = 1;
+        if (*freed_by >= oldest || n >= v.mv_size / sizeof n)
+            continue;
+        for (size_t i = 1; i <= n; i++, run++)
+            if (i == n || page[i + 1] + 1 != page[i]) {
+                db_low_add(low, run);
+                run = 0;
+            }
+    }
+    mdb_cursor_close(c);
+}
+
+void db_env_free(struct db *db, struct db_low *low) {
+    struct db_stat st;
+    struct db_txn *t;
+    if (db_stat(db, &st) < 0 || db_begin(db, false, &t) < 0)
+        return;
+    add_free(t->txn, st.oldest_pid ? st.oldest_txn : st.last_txn, low);
+    db_abort(t);
+}
+
 /* ---- records --------------------------------------------------------------
  */
 
@@ -435,20 +226,31 @@ static int checked(struct db_txn *t, enum db_table table, const MDB_val *key,
 }
 
 int db_damaged(struct db_txn *t, enum db_table table) {
-    return db_stick(t, err_set(ECRDT_ECORRUPT,
-                               "store %s: a record of table '%s' is damaged; "
-                               "run 'edgecrdt verify' and restore from a "
-                               "backup or a peer",
-                               t->db->path, name_of(table)));
+    return db_stick(
+        t, err_set(ECRDT_ECORRUPT,
+                   "store %s: a record of table '%s' is damaged; "
+                   "run 'edgecrdt verify' and restore from a "
+                   "backup or a peer",
+                   t->db->path,
+                   db_table_name(table) ? db_table_name(table) : "heads"));
 }
 
 int db_cursor_damaged(struct db_cursor *c) {
     return db_damaged(c->t, c->table);
 }
 
+/* What each use of a table begins with. */
+static int ready(struct db_txn *t, enum db_table table) {
+    int rc = db_check_root(t->db, table, db_table_name(table));
+    return rc < 0 ? db_stick(t, rc) : ECRDT_OK;
+}
+
 int db_get(struct db_txn *t, enum db_table table, slice key, slice *value) {
     MDB_val k = val_of(key), v;
-    int rc = mdb_get(t->txn, t->db->dbi[table], &k, &v);
+    int rc = ready(t, table);
+    if (rc < 0)
+        return rc;
+    rc = mdb_get(t->txn, t->db->dbi[table], &k, &v);
     if (!rc)
         return checked(t, table, &k, &v, value);
     return rc == MDB_NOTFOUND ? db_absent(t, table, key)
@@ -460,8 +262,9 @@ void db_charge(struct db_txn *t, bool on) {
 }
 
 /* What each put begins with: the checksum, and room for it. */
-static int prepare(struct db_txn *t, slice key, struct buf *value) {
-    if (t->err)
+static int prepare(struct db_txn *t, enum db_table table, slice key,
+                   struct buf *value) {
+    if (t->err || ready(t, table) < 0)
         return t->err;
     if (record_seal(value, key) < 0)
         return db_stick(t, value->err);
@@ -475,7 +278,7 @@ static int prepare(struct db_txn *t, slice key, struct buf *value) {
 
 int db_put(struct db_txn *t, enum db_table table, slice key,
            struct buf *value) {
-    int err = prepare(t, key, value);
+    int err = prepare(t, table, key, value);
     if (err < 0)
         return err;
     MDB_val k = val_of(key);
@@ -485,7 +288,7 @@ int db_put(struct db_txn *t, enum db_table table, slice key,
 }
 
 int db_del(struct db_txn *t, enum db_table table, slice key) {
-    if (t->err)
+    if (t->err || ready(t, table) < 0)
         return t->err;
     MDB_val k = val_of(key);
     int rc = mdb_del(t->txn, t->db->dbi[table], &k, NULL);
@@ -495,9 +298,12 @@ int db_del(struct db_txn *t, enum db_table table, slice key) {
 }
 
 int db_clear(struct db_txn *t, enum db_table table) {
-    if (!table_names[table])
+    if (!db_table_name(table))
         return db_clear_rows(t, table); /* it has other records, too */
-    int rc = mdb_drop(t->txn, t->db->dbi[table], 0);
+    int rc = ready(t, table);
+    if (rc < 0)
+        return rc;
+    rc = mdb_drop(t->txn, t->db->dbi[table], 0);
     return rc ? txn_fail(t, rc, "cannot empty a table of") : ECRDT_OK;
 }
 
@@ -513,12 +319,13 @@ int db_count(struct db_txn *t, enum db_table table, uint64_t *n) {
 int db_cursor_open(struct db_txn *t, enum db_table table,
                    struct db_cursor **out) {
     *out = NULL;
-    struct db_cursor *c = alloc_zeroed(1, sizeof *c);
+    int rc = ready(t, table);
+    struct db_cursor *c = rc < 0 ? NULL : alloc_zeroed(1, sizeof *c);
     if (!c)
-        return ECRDT_ENOMEM;
+        return rc < 0 ? rc : ECRDT_ENOMEM;
     c->t = t;
     c->table = table;
-    int rc = mdb_cursor_open(t->txn, t->db->dbi[table], &c->mc);
+    rc = mdb_cursor_open(t->txn, t->db->dbi[table], &c->mc);
     if (rc) {
         alloc_free(c);
         return txn_fail(t, rc, "cannot read");
@@ -571,7 +378,7 @@ int db_cursor_prev(struct db_cursor *c, slice *key, slice *value, bool last) {
 
 static int put_row(struct db_cursor *c, slice key, struct buf *value,
                    unsigned flags) {
-    int err = prepare(c->t, key, value);
+    int err = prepare(c->t, c->table, key, value);
     if (err < 0)
         return err;
     MDB_val k = val_of(key);
@@ -587,7 +394,7 @@ int db_cursor_put(struct db_cursor *c, slice key, struct buf *value,
 
 int db_cursor_append(struct db_cursor *c, slice key, struct buf *value) {
     /* Heads have the records of the tables behind them. */
-    return put_row(c, key, value, table_names[c->table] ? MDB_APPEND : 0);
+    return put_row(c, key, value, db_table_name(c->table) ? MDB_APPEND : 0);
 }
 
 int db_cursor_del(struct db_cursor *c) {

@@ -1,5 +1,5 @@
-/* db_inner.h: what lib/db.c and lib/dbopen.c share: the environment's handle
- * and the steps of opening it. */
+/* db_inner.h: what the files lib/db*.c share: the environment's handle and
+ * the steps of opening it. */
 #ifndef LIB_DB_INNER_H
 #define LIB_DB_INNER_H
 #include "lib/db.h"
@@ -28,8 +28,19 @@ struct db {
     atomic_ullong reserved; /* end of what the data file has allocated */
     atomic_bool disk_full;  /* it could not be moved on */
     struct gate gate;       /* around users of the map */
+    atomic_uint sound;      /* a bit for each table whose root was checked,
+                               and one, DB_TABLES, for the free pages */
     bool unmapped;          /* the last attempt to grow it failed */
 };
+
+/* How often, and after which pause, an EINVAL of LMDB's is tried again. */
+enum { DB_TRIES = 50, DB_PAUSE_US = 2000 };
+
+/* LMDB's name of a table; NULL for the main database. */
+const char *db_table_name(enum db_table table);
+
+/* Our code for one of LMDB's, with a sentence. */
+int db_fail(const struct db *db, int lmdb, const char *what);
 
 /* Opens LMDB's environment in the folder path. */
 int db_env_open(struct db *db, const char *path, const struct db_conf *conf);
@@ -53,6 +64,10 @@ uint64_t db_env_used(const struct db *db);
 
 /* Gives low the pages that a write transaction begun now may use again. */
 void db_env_free(struct db *db, struct db_low *low);
+
+/* Checks the root of a table before its first use, since LMDB would trust
+ * it; DB_TABLES stands for the free pages. 0 or < 0. */
+int db_check_root(struct db *db, unsigned table, const char *name);
 
 /* Descriptor of the data file. */
 int db_env_fd(struct db *db);

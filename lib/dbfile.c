@@ -128,33 +128,36 @@ struct raw_node {
 };
 
 /* Node i of the page of tables: if it is the record of one, is that sound?
- * Counts it, and notes its root. */
-static bool node_fits(const struct file *f, unsigned i, struct raw_db *db,
-                      unsigned *n, unsigned max) {
+ * Counts it, and takes it over if it is the one called name. */
+static bool node_fits(const struct file *f, unsigned i, slice name,
+                      struct raw_db *out, unsigned *n) {
     const uint8_t *p = f->page.bytes;
     uint16_t offset;
     struct raw_node node;
+    struct raw_db db;
     memcpy(&offset, p + sizeof f->page.head + 2 * i, sizeof offset);
     if (offset < f->page.head.upper || offset + sizeof node > f->page_size)
         return false;
     memcpy(&node, p + offset, sizeof node);
     if (!(node.flags & NODE_TABLE))
         return true;
-    size_t at = offset + sizeof node + node.key_size;
-    if (*n == max || node.size_low != sizeof *db || node.size_high ||
-        node.flags != NODE_TABLE || at + sizeof *db > f->page_size)
+    size_t key = offset + sizeof node, at = key + node.key_size;
+    if (node.size_low != sizeof db || node.size_high ||
+        node.flags != NODE_TABLE || at + sizeof db > f->page_size)
         return false;
-    memcpy(&db[*n], p + at, sizeof *db);
-    return !db[*n].flags && root_fits(&db[(*n)++], f->newest->last);
+    memcpy(&db, p + at, sizeof db);
+    if (slice_eq(name, slice_of(p + key, node.key_size)))
+        *out = db;
+    ++*n;
+    return !db.flags && root_fits(&db, f->newest->last);
 }
 
-/* The page of tables, as long as it is a single one, and their roots. */
-static bool tables_fit(struct file *f, unsigned tables) {
-    const struct raw_db *main = &f->newest->dbs[1], *unused = f->newest->dbs;
-    struct raw_db db[16];
+/* The page of tables, as long as it is a single one; *out is the record of
+ * the one called name, unless it is not there. */
+static bool tables_fit(struct file *f, unsigned tables, slice name,
+                       struct raw_db *out) {
+    const struct raw_db *main = &f->newest->dbs[1];
     unsigned n = 0, nodes;
-    if (unused->root != NO_PAGE && !root_page(f, unused, sizeof f->page.head))
-        return false;
     if (main->entries < tables || !root_page(f, main, f->page_size))
         return false;
     if (main->depth > 1)
@@ -163,15 +166,20 @@ static bool tables_fit(struct file *f, unsigned tables) {
     if (nodes != main->entries)
         return false;
     for (unsigned i = 0; i < nodes; i++)
-        if (!node_fits(f, i, db, &n, sizeof db / sizeof *db))
+        if (!node_fits(f, i, name, out, &n))
             return false;
-    for (unsigned i = 0; i < n; i++)
-        if (db[i].root != NO_PAGE && !root_page(f, &db[i], sizeof f->page.head))
-            return false;
-    return n == tables;
+    return n >= tables;
 }
 
-static enum look look_at(struct file *f, unsigned tables) {
+/* The metas, the page of tables, and the root of one table if it has a name,
+ * or of the free pages. */
+struct look_for {
+    unsigned tables;
+    slice name;
+    bool unused;
+};
+
+static enum look look_at(struct file *f, const struct look_for *what) {
     struct stat st;
     enum look found = read_metas(f);
     if (found != SOUND)
@@ -186,7 +194,13 @@ static enum look look_at(struct file *f, unsigned tables) {
     f->need = (f->newest->last + 1) * f->page_size;
     if (f->need > f->size)
         return CUT_OFF;
-    return tables_fit(f, tables) ? SOUND : DAMAGED;
+    struct raw_db db = {.root = NO_PAGE};
+    if (what->unused)
+        db = f->newest->dbs[0];
+    else if (!tables_fit(f, what->tables, what->name, &db))
+        return DAMAGED;
+    bool fits = db.root == NO_PAGE || root_page(f, &db, sizeof f->page.head);
+    return fits ? SOUND : DAMAGED;
 }
 
 static int report(enum look found, const struct file *f, const char *name) {
@@ -205,7 +219,7 @@ static int report(enum look found, const struct file *f, const char *name) {
                        (unsigned long long)f->need);
     default:
         return err_set(ECRDT_ECORRUPT,
-                       "cannot open %s: it is not a store's data file, or its "
+                       "cannot use %s: it is not a store's data file, or its "
                        "first pages are damaged; restore it from a backup or "
                        "a peer",
                        name);
@@ -214,23 +228,44 @@ static int report(enum look found, const struct file *f, const char *name) {
 
 enum { LOOKS = 10, LOOK_PAUSE_US = 500 };
 
+/* A writer may commit between two reads: a finding must be made twice of the
+ * same commit. */
+static enum look look(struct file *f, const struct look_for *what) {
+    struct raw_meta was[2];
+    enum look found = SOUND;
+    memset(f->meta, 0, sizeof f->meta);
+    for (int i = 0; i < LOOKS; i++) {
+        memcpy(was, f->meta, sizeof was);
+        found = look_at(f, what);
+        if (found == SOUND || (i && !memcmp(was, f->meta, sizeof was)))
+            break;
+        usleep(LOOK_PAUSE_US);
+    }
+    return found;
+}
+
 int dbfile_check(const char *path, unsigned tables) {
     char name[4096];
     struct file f;
-    enum look found = SOUND;
+    struct look_for what = {.tables = tables};
     snprintf(name, sizeof name, "%s/data.mdb", path);
     f.fd = open(name, O_RDONLY | O_CLOEXEC);
     if (f.fd < 0)
         return errno == ENOENT ? 0 : err_errno(errno, "cannot read", name);
-    /* A writer may commit between two reads: a finding must last. */
-    for (int i = 0; i < LOOKS; i++) {
-        found = look_at(&f, tables);
-        if (found == SOUND)
-            break;
-        usleep(LOOK_PAUSE_US);
-    }
+    enum look found = look(&f, &what);
     close(f.fd);
     return report(found, &f, name);
+}
+
+int dbfile_check_root(const char *path, int fd, const char *table) {
+    char name[4096];
+    struct file f;
+    struct look_for what = {.unused = !table};
+    if (table)
+        what.name = slice_of(table, strlen(table));
+    snprintf(name, sizeof name, "%s/data.mdb", path);
+    f.fd = fd;
+    return report(look(&f, &what), &f, name);
 }
 
 /* ---- lock.mdb -------------------------------------------------------------

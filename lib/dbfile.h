@@ -9,6 +9,10 @@
  * how many named tables it must hold. */
 int dbfile_check(const char *path, unsigned tables);
 
+/* The same of the open file fd, path only for the sentence, and of the first
+ * page of a table, or with NULL of that of the free pages: 1, or < 0. */
+int dbfile_check_root(const char *path, int fd, const char *table);
+
 /* Makes path/lock.mdb, if need be, with disk blocks for all its reader slots:
  * LMDB maps it sparse, and on a full disk the first touch would be SIGBUS. */
 int dbfile_make_lock(const char *path, uint32_t mode, uint32_t readers,

@@ -110,6 +110,15 @@ int db_open(struct db **out, const char *path, const struct db_conf *conf) {
     return ECRDT_OK;
 }
 
+int db_check_root(struct db *db, unsigned table, const char *name) {
+    if (atomic_load_explicit(&db->sound, memory_order_relaxed) >> table & 1)
+        return ECRDT_OK;
+    int rc = dbfile_check_root(db->path, db_env_fd(db), name);
+    if (rc == 1)
+        atomic_fetch_or(&db->sound, 1u << table);
+    return rc == 1 ? ECRDT_OK : rc;
+}
+
 int db_flush(struct db *db) {
     while (fdatasync(db_env_fd(db))) /* mdb_env_sync() refuses a read-only
                                         environment */

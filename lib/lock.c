@@ -33,7 +33,7 @@ struct lock_area {
 struct os_lock {
     int fd;
     struct lock_area *area;
-    unsigned long long start; /* of this process */
+    unsigned long long start; /* of this process; 0 before its first turn */
 };
 
 /* ---- processes ------------------------------------------------------------
@@ -175,8 +175,6 @@ int os_lock_open(const char *path, const char *name, uint32_t mode,
     struct os_lock *l = alloc_zeroed(1, sizeof *l);
     if (!l)
         return ECRDT_ENOMEM;
-    struct process self;
-    l->start = look_up(getpid(), &self) ? self.start : 0;
     int rc = os_open_file(path, name, mode, true, &l->fd);
     if (rc == ECRDT_OK)
         rc = join_users(l, path);
@@ -264,6 +262,9 @@ int os_lock_take(struct os_lock *l, uint32_t timeout_ms, const char *store) {
         return busy(l, store);
     if (rc)
         return err_errno(rc, "cannot take the writer lock of", store);
+    struct process self;
+    if (!l->start && look_up(getpid(), &self))
+        l->start = self.start;
     atomic_store_explicit(&a->since_ms, os_mono_ms(), memory_order_relaxed);
     atomic_store_explicit(&a->owner_start, l->start, memory_order_relaxed);
     atomic_store_explicit(&a->owner_pid, getpid(), memory_order_release);

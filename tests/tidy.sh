@@ -92,19 +92,20 @@ layers() {
          }' "$tmp/includes"
 }
 
-# Third-party headers and the one file of ours that includes each.
+# Third-party headers and the files of ours that include each.
 walls() {
     grep -HnE '^ *# *include +<(lmdb|msgpack|sodium|uv)(\.h|/)' \
         "${c_files[@]}" | awk -F: '
         BEGIN {
-            wall["lmdb"] = "lib/db.c"; wall["msgpack"] = "crdt/dump.c"
+            wall["lmdb"] = "lib/db.c lib/dbenv.c"
+            wall["msgpack"] = "crdt/dump.c"
             wall["sodium"] = "lib/crypto.c"
             wall["uv"] = "replication/loop_uv.c"
         }
         $1 ~ /^(tests|bench)\// { next }
         {
             lib = $3; sub(/.*</, "", lib); sub(/[.\/].*/, "", lib)
-            if ($1 != wall[lib])
+            if (!index(wall[lib] " ", $1 " "))
                 print $1 ":" $2 ": <" lib ".h> belongs to " wall[lib] " alone"
         }'
 }
