@@ -54,8 +54,8 @@ say  = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
 # ---- what people ask for ----------------------------------------------------
 .DEFAULT_GOAL := all
-.PHONY: all build check check-long demo bench bench-plot fuzz sim asan tsan \
-        install uninstall format tidy deps clean help FORCE \
+.PHONY: all build check check-long mutants demo bench bench-plot fuzz sim \
+        asan tsan install uninstall format tidy deps clean help FORCE \
         libraries test-programs fuzz-programs sanitized
 MAKE_IT = @+$(MAKE) --no-print-directory -j$(JOBS)
 RUN_IT  = @BUILD=$(abspath $(BUILD)) tests/run.sh -j $(JOBS)
@@ -69,6 +69,14 @@ check: deps ## build, house rules, all quick tests
 check-long: deps ## check, and the tests that take long
 	$(MAKE_IT) WERROR=1 all test-programs
 	$(RUN_IT) -t 7200 $(HOUSE) $(call bin,$(TESTS) $(FUZZ)) $(SCRIPTS)
+	$(MAKE_IT) mutants
+
+MUTATED = $(shell sed 's/\#.*//' tests/mutants.txt | awk 'NF {print $$2}')
+mutants: deps ## removes one rule after the other and sees its test fail
+	$(MAKE_IT) WERROR=1 $(addprefix $(BUILD)/,$(sort $(MUTATED)))
+	@BUILD=$(abspath $(BUILD)) COMPILE='$(CC) $(OPT) $(INC)' \
+	    LINK='$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed' \
+	    LIBS='$(ALL_LIBS)' tests/mutants.sh -j $(JOBS) $(ARGS)
 
 asan: deps ## the quick tests under the address and UB sanitizers
 	$(MAKE_IT) BUILD=$(BUILD)-asan SANITIZE=address,undefined sanitized

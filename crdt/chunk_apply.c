@@ -6,6 +6,7 @@
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/mutant.h"
 
 struct apply {
     ecrdt_txn *t;
@@ -44,7 +45,10 @@ static int keep_mine(struct apply *a, const struct chunk_part *p,
             return db_err(a->t->db);
         bool keep = in_theirs(a, theirs, e) ||
                     !vv_covers(&p->clk, id, e->seq) ||
-                    (!event_live(e) && vv_covers(&a->c->floor, id, e->seq));
+                    (!event_live(e) && vv_covers(&a->c->floor, id, e->seq) &&
+                     !MUTANT(tombabs));
+        if (MUTANT(onlylive) && !event_live(e) && theirs)
+            keep = false;
         struct event *slot = keep ? item_add(after) : NULL;
         if (keep && !slot)
             return ECRDT_ENOMEM;
@@ -58,7 +62,7 @@ static int keep_mine(struct apply *a, const struct chunk_part *p,
  * higher seq. */
 static int place(struct item *after, const struct event *e) {
     for (size_t i = 0; i < after->n; i++)
-        if (after->ev[i].origin == e->origin) {
+        if (after->ev[i].origin == e->origin || MUTANT(collapse)) {
             if (after->ev[i].seq < e->seq)
                 after->ev[i] = *e;
             return ECRDT_OK;
@@ -79,7 +83,8 @@ static int add_new(struct apply *a, const struct chunk_item *theirs,
         return a->e16s.err;
     for (uint32_t i = 0; i < theirs->count; i++, e16 += CRYPTO_E16) {
         struct event e = a->c->events[theirs->first + i];
-        if (e.seq <= a->here[e.origin])
+        if (e.seq <= a->here[e.origin] ||
+            (MUTANT(payload) && event_live(&e) && !e.payload))
             continue;
         int rc = event_e16(e16, a->bk->salt, a->c->origins[e.origin],
                            theirs->id, &e, &a->t->scratch);
@@ -206,7 +211,7 @@ static int apply_to_range(struct apply *a, const struct chunk_part *p,
     struct span s = {item_id_slice(&rs->r[at].lo),
                      end ? item_id_slice(end) : slice_of(NULL, 0), end};
     struct vv *here = &rs->r[at].clk;
-    if (!vv_le(&p->base, here)) {
+    if (!vv_le(&p->base, here) && !MUTANT(nobase) && !MUTANT(payload)) {
         a->r->ahead++;
         return ECRDT_OK;
     }
@@ -216,13 +221,15 @@ static int apply_to_range(struct apply *a, const struct chunk_part *p,
         return ECRDT_OK;
     }
     for (size_t i = 0; i < a->c->n_origins; i++)
-        a->here[i] = vv_seq(here, a->c->origins[i]);
+        a->here[i] =
+            vv_seq(MUTANT(stalectx) ? &p->base : here, a->c->origins[i]);
     int rc = join_listed(a, p, &s);
     if (rc == ECRDT_OK && p->complete)
         rc = join_unlisted(a, p, &s);
-    if (rc == ECRDT_OK && p->complete)
+    if (rc == ECRDT_OK && p->complete && !MUTANT(noinherit))
         rc = clocks_raise_all(a->t, a->bk, CLOCK_FLOOR, &a->c->floor);
-    if (rc == ECRDT_OK && a->c->bulk) /* not logged: L says so */
+    if (rc == ECRDT_OK && a->c->bulk &&
+        !MUTANT(bulkL)) /* not logged: L says so */
         rc = clocks_raise_all(a->t, a->bk, CLOCK_LOG, &p->clk);
     if (rc == ECRDT_OK && news) {
         rc = vv_join(here, &p->clk);

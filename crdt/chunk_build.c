@@ -5,6 +5,7 @@
 #include "crdt/dotlog.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
+#include "lib/mutant.h"
 
 enum { EVENT_ROOM = 24, ITEM_ROOM = 8 }; /* encoded, beyond id and payload */
 
@@ -284,7 +285,8 @@ static uint64_t walk_from(const struct build *b, const struct stretch *s) {
     const struct item_id *end = ranges_hi(&tail->pushed, i);
     bool whole = !end || (s->hi && slice_cmp(item_id_slice(s->hi),
                                              item_id_slice(end)) <= 0);
-    return whole && vv_le(&tail->pushed.r[i].clk, s->base) ? tail->arrival : 0;
+    bool arrived = vv_le(&tail->pushed.r[i].clk, s->base) || MUTANT(tail);
+    return whole && arrived ? tail->arrival : 0;
 }
 
 static int add_listed(struct build *b, struct chunk_part *part,
@@ -337,7 +339,7 @@ static int fill_part(struct build *b, const struct stretch *s) {
     if (s->hi)
         part->hi = *s->hi;
     part->first = (uint32_t)b->c.n_items;
-    part->complete = !vv_le(&b->c.floor, s->base);
+    part->complete = !vv_le(&b->c.floor, s->base) && !MUTANT(nofloor);
     int rc = vv_copy(&part->base, s->base);
     if (rc == ECRDT_OK)
         rc = vv_copy(&part->clk, s->clk);
@@ -415,6 +417,17 @@ static int advance(struct ranges *peer, const struct chunk *c) {
     return rc;
 }
 
+/* The clock is that of the snapshot that the items are read from. */
+static int load_clock(ecrdt_txn *t, struct bucket *bk) {
+    ecrdt_txn *at = t;
+    int rc = MUTANT(lateclk) ? replica_begin(t->s, false, 0, &at) : ECRDT_OK;
+    if (rc == ECRDT_OK)
+        rc = clocks_load(at, bk);
+    if (at != t)
+        ecrdt_abort(at);
+    return rc;
+}
+
 int chunk_build(ecrdt_txn *t, const char *bucket, struct ranges *peer,
                 const struct chunk_budget *budget, struct chunk_tail *tail,
                 struct buf *out, struct chunk_built *built) {
@@ -423,7 +436,7 @@ int chunk_build(ecrdt_txn *t, const char *bucket, struct ranges *peer,
     int rc = txn_bucket(t, bucket, false, &bk);
     if (rc <= 0)
         return rc;
-    rc = clocks_load(t, bk);
+    rc = load_clock(t, bk);
     if (rc < 0)
         return rc;
     if (peer->n && ranges_le(&bk->rs, peer))

@@ -9,6 +9,7 @@
 #include "lib/assert.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/mutant.h"
 #include <unistd.h>
 
 int txn_corrupt(ecrdt_txn *t, const char *what) {
@@ -142,7 +143,9 @@ int replica_begin(ecrdt_store *s, bool write, uint32_t lock_timeout_ms,
     ecrdt_txn *t = txn_new(s, write ? TXN_WRITE : TXN_READ);
     if (!t)
         return ECRDT_ENOMEM;
-    int rc = begin(t, lock_timeout_ms);
+    int rc = MUTANT(d1order) && !write ? db_flush(s->db) : ECRDT_OK;
+    if (rc == ECRDT_OK)
+        rc = begin(t, lock_timeout_ms);
     if (rc < 0) {
         ecrdt_abort(t);
         return rc;

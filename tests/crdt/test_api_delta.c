@@ -3,6 +3,7 @@
 #include "crdt/chunk.h"
 #include "lib/crc32c.h"
 #include "tests/crdt/kit.h"
+#include "tests/support/sync.h"
 
 static int append(void *ctx, const void *data, size_t len) {
     buf_put(ctx, data, len);
@@ -303,9 +304,30 @@ static void an_import_is_one_transaction(void **state) {
     buf_free(&delta);
 }
 
+static void write_late(void) {
+    kit_set(0, "late", "v");
+}
+
+/* PROTOCOL D1: an export holds what was synced, not what another process
+ * commits behind that. */
+static void an_export_is_synced(void **state) {
+    (void)state;
+    struct buf out = {0};
+    kit_open(0, ECRDT_RELAXED);
+    kit_set(0, "early", "v");
+    sync_watch(kit_path(0), write_late);
+    export(0, nothing, 0, &out);
+    assert_null(sync_seen.write);
+    import(1, buf_slice(&out));
+    kit_expect(1, "early", "v");
+    kit_expect(1, "late", NULL);
+    buf_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(stores_exchange_what_they_lack),
+        kit_test(an_export_is_synced),
         kit_test(an_empty_summary_asks_for_everything),
         kit_test(small_pieces_come_to_an_end),
         kit_test(one_large_item_always_fits),

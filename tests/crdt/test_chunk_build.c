@@ -54,6 +54,25 @@ static void nothing_is_no_chunk(void **state) {
     buf_free(&out);
 }
 
+/* A commit behind the snapshot is in neither the items nor the clock. */
+static void clock_and_items_are_of_one_snapshot(void **state) {
+    (void)state;
+    struct ranges peer = {0};
+    struct buf out = {0};
+    struct chunk_built built;
+    kit_set(0, "early", "v");
+    ecrdt_txn *t = kit_read(0);
+    kit_set(0, "late", "v");
+    assert_code(1, chunk_build(t, KIT_B, &peer, &push, NULL, &out, &built));
+    ecrdt_abort(t);
+    kit_apply(1, buf_slice(&out));
+    kit_expect(1, "late", NULL);
+    kit_pull(1, 0);
+    kit_expect(1, "late", "v");
+    ranges_free(&peer);
+    buf_free(&out);
+}
+
 /* A clock that moved without a change of items still travels. */
 static void a_clock_alone_is_a_chunk(void **state) {
     (void)state;
@@ -388,6 +407,7 @@ int main(void) {
         return 1;
     const struct CMUnitTest tests[] = {
         kit_test(nothing_is_no_chunk),
+        kit_test(clock_and_items_are_of_one_snapshot),
         kit_test(a_clock_alone_is_a_chunk),
         kit_test(budgets_of_items),
         kit_test(budgets_of_bytes),

@@ -1,6 +1,7 @@
 /* test_gossip.c: several nodes at once: forwarding, fairness, slow peers,
  * gathering, one bulk at a time, and whatever else meshes do. */
 #include "tests/replication/world.h"
+#include "tests/support/sync.h"
 
 static void events_go_through_a_core(void **state) {
     struct world w;
@@ -213,6 +214,45 @@ static void random_cuts_and_writes_agree(void **state) {
     world_close(&w);
 }
 
+/* ---- durable before it leaves (PROTOCOL D1) ---- */
+
+static struct world synced;
+
+static void write_late(void) {
+    world_set(&synced, 0, "b", "late", "v");
+}
+
+/* Runs until node 1 has the key. */
+static void arrives(struct world *w, const char *key) {
+    for (int got = 0; !got;) {
+        ecrdt_slice v = {0};
+        ecrdt_txn *t = ecrdt_auto(w->node[1].s);
+        got = ecrdt_reg_get(t, "b", ecrdt_str(key), &v, NULL);
+        ecrdt_abort(t);
+        if (!got)
+            w->now += !world_turn(w);
+    }
+}
+
+/* What another process commits behind the sync does not leave with it. */
+static void nothing_leaves_before_its_sync(void **state) {
+    (void)state;
+    ecrdt_options relaxed = ECRDT_OPTIONS_INIT;
+    relaxed.flags = ECRDT_RELAXED;
+    world_open(&synced, 0);
+    world_node(&synced, 0, &relaxed);
+    world_node(&synced, 1, NULL);
+    world_connect(&synced, 0, 1);
+    world_settle(&synced, 1000);
+    sync_watch(path_join(synced.node[0].dir, "store"), write_late);
+    world_set(&synced, 0, "b", "early", "v");
+    arrives(&synced, "early");
+    assert_null(sync_seen.write); /* it was synced, and then */
+    arrives(&synced, "late");
+    assert_true(sync_seen.synced);
+    world_close(&synced);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_go_through_a_core),
@@ -223,6 +263,7 @@ int main(void) {
         cmocka_unit_test(a_lost_bulk_is_taken_over),
         cmocka_unit_test(writes_during_a_bulk_arrive),
         cmocka_unit_test(random_cuts_and_writes_agree),
+        cmocka_unit_test(nothing_leaves_before_its_sync),
     };
     return TEST_RUN(tests);
 }
