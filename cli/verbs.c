@@ -106,6 +106,11 @@ const struct verb verbs[] = {
      "  --ephemeral  nothing is flushed; after a reboot the store is empty\n"
      "--max-bytes limits the file and reserves address space, not disk (K,\n"
      "M, G, T; default 64G).\n"},
+    {"resize", "", "m", USE_NEW, verb_resize, "--max-bytes N",
+     "change the limit of the file",
+     "Takes effect at once in every process that uses the store, a relay that\n"
+     "reports a full store too. A limit below what is used stops all writes\n"
+     "but deletes.\n"},
     {"status", "", "", USE_READ, verb_status, "", "a short status",
      "The store, what it holds, its relay, how many peers are in sync. The\n"
      "same as no verb at all.\n"},

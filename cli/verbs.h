@@ -51,6 +51,7 @@ int verb_digest(struct cli *c);
 
 /* Creates a store. */
 int verb_init(struct cli *c);
+int verb_resize(struct cli *c);
 /* Copies the store. */
 int verb_backup(struct cli *c);
 /* Makes a store of a copy. */

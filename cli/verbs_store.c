@@ -49,6 +49,25 @@ int verb_init(struct cli *c) {
     return EXIT_YES;
 }
 
+int verb_resize(struct cli *c) {
+    ecrdt_options opts = ECRDT_OPTIONS_INIT;
+    ecrdt_stats st = {.size = sizeof st};
+    if (!c->max_bytes)
+        return out_error(EXIT_USAGE,
+                         "resize: to which size? For example: "
+                         "edgecrdt -s %s resize --max-bytes 128G",
+                         c->store);
+    opts.flags = ECRDT_NOCREATE;
+    opts.max_bytes = c->max_bytes;
+    c->s = ecrdt_open(c->store, &opts);
+    if (!c->s || ecrdt_stat_read(c->s, &st) < 0)
+        return out_failed(ecrdt_errcode());
+    out_item_uint(c, "bytes_max", "max bytes", st.bytes_max);
+    out_item_uint(c, "bytes_used", "used bytes", st.bytes_used);
+    out_end(c);
+    return EXIT_YES;
+}
+
 /* Prints where a copy went, and its size. */
 static int print_copy(struct cli *c, const char *from, const char *to,
                       const char *folder) {

@@ -177,24 +177,45 @@ static int check_format(ecrdt_txn *t, uint32_t flags) {
     return rc < 0 ? rc : 1;
 }
 
+/* The limit asked for, in units of 4 KiB. LMDB keeps it with a commit only:
+ * 1 if it is another one than at the last such commit. */
+static int limit_changed(ecrdt_txn *t, uint32_t *limit) {
+    uint64_t units = t->s->max_bytes >> 12;
+    uint32_t was = 0;
+    *limit = units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
+    int rc = *limit ? meta_get_u32(t, "m.limit", &was) : ECRDT_OK;
+    return rc < 0 ? rc : *limit != was;
+}
+
+static int keep_limit(ecrdt_txn *t) {
+    uint32_t limit;
+    int rc = limit_changed(t, &limit);
+    return rc == 1 ? meta_put_u32(t, "m.limit", limit) : rc;
+}
+
 /* Does the store need a write before use: is it new, or (but for reading
- * that does not matter) a copy without identity? */
+ * that does not matter) a copy without identity, or has it a new limit? */
 static int needs_setup(ecrdt_txn *t, uint32_t flags) {
-    uint32_t me;
+    uint32_t me, limit;
     int rc = check_format(t, flags);
     if (rc <= 0)
         return rc < 0 ? rc : 1;
+    if (flags & ECRDT_RDONLY)
+        return ECRDT_OK;
     rc = meta_get_u32(t, "m.me", &me);
-    return rc < 0 ? rc : rc == 0 && !(flags & ECRDT_RDONLY);
+    return rc < 0 ? rc : rc == 0 ? 1 : limit_changed(t, &limit);
 }
 
 static int setup(ecrdt_txn *t, uint32_t flags) {
     ecrdt_store *s = t->s;
     uint32_t me, level = flags & LEVELS;
     int rc = check_format(t, flags);
+    bool is_new = rc == 0;
+    if (rc >= 0)
+        rc = keep_limit(t);
     if (rc < 0)
         return rc;
-    if (rc == 0) { /* a discarded one keeps its level */
+    if (is_new) { /* a discarded one keeps its level */
         if (!s->durability)
             s->durability = level ? level : ECRDT_FULL;
         if (s->durability == ECRDT_EPHEMERAL)

@@ -1,3 +1,4 @@
+#!/bin/bash
 # demo_kit.sh: what the acts of the demo share: a scratch folder, a log, nodes
 # on loopback, and the count by awk that they are compared with. Sourced, after
 # nodes and edges were set.

@@ -19,6 +19,18 @@ static void init_once(void **state) {
     assert_true(code == 66 || code == 73 || code == 74);
 }
 
+static void limit_is_changed(void **state) {
+    (void)state;
+    expect_error(66, "no store", "@ -s none resize --max-bytes 1G");
+    sh("@ -s grown init --max-bytes 64M");
+    expect_error(64, "--max-bytes", "@ -s grown resize");
+    sh("@ -s grown resize --max-bytes 128M --json");
+    assert_int_equal(code, 0);
+    assert_int_equal(json_number(0, "bytes_max"), 128 << 20);
+    sh("@ -s grown stat --json");
+    assert_int_equal(json_number(0, "bytes_max"), 128 << 20);
+}
+
 static void figures(void **state) {
     (void)state;
     sh("% set b k v && % sadd b s a b >x && % del b k && % stat --json");
@@ -108,6 +120,7 @@ static void damage_is_found(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(init_once),
+        cmocka_unit_test(limit_is_changed),
         cmocka_unit_test(figures),
         cmocka_unit_test(limits_need_no_store),
         cmocka_unit_test(verify_is_sound),
