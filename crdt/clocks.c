@@ -3,6 +3,7 @@
 #include "crdt/clocks.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/mutant.h"
 
 enum { CLOCK_KEY = 4 + 4 + ORIGIN_SIZE, CLOCK_VALUE = 16 };
 
@@ -41,10 +42,11 @@ static int load_vector(ecrdt_txn *t, struct bucket *bk, uint32_t no,
     return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
 }
 
-/* The cut list of the head into bk->rs, without clocks. */
-static int decode_cuts(ecrdt_txn *t, struct bucket *bk) {
+/* The cut list of the head into the empty rs, without clocks. */
+static int decode_cuts(ecrdt_txn *t, const struct bucket *bk,
+                       struct ranges *rs) {
     const uint8_t *p = bk->head.cuts.data, *end = p + bk->head.cuts.len;
-    int rc = ranges_init(&bk->rs);
+    int rc = ranges_init(rs);
     while (rc == ECRDT_OK && p < end) {
         if (end - p < 6 || end - p - 6 < load16(p + 4) ||
             load16(p + 4) > ITEM_ID_MAX)
@@ -53,8 +55,8 @@ static int decode_cuts(ecrdt_txn *t, struct bucket *bk) {
         slice lo = slice_of(p + 6, load16(p + 4));
         size_t at = 0;
         if (lo.len) /* the part to the right of a cut keeps the number */
-            rc = ranges_cut(&bk->rs, lo, bk->rs.r[bk->rs.n - 1].no, &at);
-        bk->rs.r[at].no = no;
+            rc = ranges_cut(rs, lo, rs->r[rs->n - 1].no, &at);
+        rs->r[at].no = no;
         p += 6 + lo.len;
     }
     return rc;
@@ -69,7 +71,7 @@ int clocks_load(ecrdt_txn *t, struct bucket *bk) {
     const uint8_t *me = origin_id(t, bk->head.me);
     if (!me)
         return db_err(t->db);
-    rc = decode_cuts(t, bk);
+    rc = decode_cuts(t, bk, &bk->rs);
     for (size_t i = 0; i < bk->rs.n && rc == ECRDT_OK; i++)
         rc = load_vector(t, bk, bk->rs.r[i].no, &bk->rs.r[i].clk);
     if (rc == ECRDT_OK && t->mode == TXN_WRITE)
@@ -192,6 +194,45 @@ int clocks_raise_all(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
             return rc;
     }
     return ECRDT_OK;
+}
+
+/* The sequence number that range no has of origin. */
+static int seq_of(ecrdt_txn *t, struct bucket *bk, uint32_t no,
+                  const uint8_t *origin, uint64_t *seq) {
+    uint8_t key[CLOCK_KEY];
+    slice v;
+    *seq = 0;
+    int rc = db_get(t->db, DB_CLOCKS, clock_key(key, bk, no, origin), &v);
+    if (rc == 1 && v.len != CLOCK_VALUE)
+        return txn_corrupt(t, "a clock");
+    if (rc == 1)
+        *seq = load64(v.data);
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+int clocks_least(ecrdt_txn *t, struct bucket *bk,
+                 const uint8_t origin[ORIGIN_SIZE], uint64_t *least) {
+    struct ranges rs = {0};
+    int rc = txn_head(t, bk);
+    if (rc < 0)
+        return rc;
+    const uint8_t *me = origin_id(t, bk->head.me);
+    if (!me)
+        return db_err(t->db);
+    *least = bk->head.seq;
+    if (!memcmp(me, origin, ORIGIN_SIZE))
+        return ECRDT_OK;
+    rc = decode_cuts(t, bk, &rs);
+    *least = UINT64_MAX;
+    size_t n = MUTANT(receiptrange) ? 1 : rs.n;
+    for (size_t i = 0; i < n && rc == ECRDT_OK; i++) {
+        uint64_t seq;
+        rc = seq_of(t, bk, rs.r[i].no, origin, &seq);
+        if (rc == ECRDT_OK && seq < *least)
+            *least = seq;
+    }
+    ranges_free(&rs);
+    return rc;
 }
 
 int replica_clock(ecrdt_txn *t, const char *bucket, struct ranges *rs,

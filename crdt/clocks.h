@@ -14,6 +14,11 @@ int clocks_load(ecrdt_txn *t, struct bucket *bk);
 /* Writes what differs from the disk; the last step of a commit. */
 int clocks_save(ecrdt_txn *t, struct bucket *bk);
 
+/* The number of events of origin that every range of the bucket covers,
+ * without loading the clocks. */
+int clocks_least(ecrdt_txn *t, struct bucket *bk,
+                 const uint8_t origin[ORIGIN_SIZE], uint64_t *least);
+
 /* The floor or the log bound, into the empty v. */
 int clocks_vector(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
                   struct vv *v);

@@ -2,6 +2,7 @@
 #include "crdt/ranges.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
+#include "lib/mutant.h"
 
 void item_id_set(struct item_id *id, slice s) {
     INVARIANT(s.len <= ITEM_ID_MAX);
@@ -140,6 +141,17 @@ static void note_missing(const struct vv *a, const struct vv *b, void *ctx) {
     uint64_t *most = ctx, n = vv_missing(a, b);
     if (n > *most)
         *most = n;
+}
+
+uint64_t ranges_least(const struct ranges *rs,
+                      const uint8_t origin[ORIGIN_SIZE]) {
+    uint64_t least = rs->n ? UINT64_MAX : 0;
+    size_t n = rs->n && MUTANT(receiptrange) ? 1 : rs->n;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t seq = vv_seq(&rs->r[i].clk, origin);
+        least = seq < least ? seq : least;
+    }
+    return least;
 }
 
 uint64_t ranges_missing(const struct ranges *a, const struct ranges *b) {

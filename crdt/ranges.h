@@ -56,6 +56,10 @@ bool ranges_eq(const struct ranges *a, const struct ranges *b);
 /* Is a's clock <= b's at every id? */
 bool ranges_le(const struct ranges *a, const struct ranges *b);
 
+/* The number of events of origin that every range covers. */
+uint64_t ranges_least(const struct ranges *rs,
+                      const uint8_t origin[ORIGIN_SIZE]);
+
 /* Upper bound of the events of a that b lacks: over the ranges of a, the
  * greatest number missing in one of them. */
 uint64_t ranges_missing(const struct ranges *a, const struct ranges *b);

@@ -49,7 +49,8 @@ const char *replica_wake_path(const ecrdt_store *s);
 const char *replica_path(const ecrdt_store *s);
 
 /* Records of the relay about its peers, kept with the store under a name of
- * up to 256 bytes (PROTOCOL 14, database peers). An empty value deletes. */
+ * 1 to 256 bytes of text (PROTOCOL 14, database peers). An empty value
+ * deletes. */
 int replica_peer_put(ecrdt_txn *t, slice name, slice value);
 int replica_each_peer(ecrdt_txn *t,
                       int (*fn)(void *ctx, slice name, slice value), void *ctx);

@@ -69,6 +69,7 @@ struct ecrdt_txn {
     char why[ERR_SENTENCE];   /* sentence of the failure that stuck */
     bool has_lock;
     bool made_names; /* buckets or origins that are lost by an abort */
+    bool sync;       /* a receipt was taken: durable when commit returns */
     bool pending;    /* key heads or counter adds wait in keyheads */
     uint64_t bytes;  /* written by this transaction */
     struct bucket **buckets;

@@ -101,7 +101,7 @@ static void txn_reset(ecrdt_txn *t, bool committed) {
         bucket_reset(t->buckets[i]);
     t->last = NULL;
     t->why[0] = 0;
-    t->has_lock = t->made_names = t->pending = false;
+    t->has_lock = t->made_names = t->pending = t->sync = false;
     t->bytes = 0;
     buf_trim(&t->rec);
     buf_trim(&t->payload);
@@ -236,9 +236,12 @@ int ecrdt_commit(ecrdt_txn *t) {
     else
         rc = db_commit(t->db);
     t->db = NULL;
-    if (rc == ECRDT_OK && os_lock_watched(t->s->lock))
+    bool committed = rc == ECRDT_OK;
+    if (committed && t->sync && !MUTANT(receiptsync)) /* receipt: D1 */
+        rc = replica_flush(t->s);
+    if (committed && os_lock_watched(t->s->lock))
         os_wake(t->s->wake_fd);
-    txn_end(t, rc == ECRDT_OK);
+    txn_end(t, committed);
     return rc;
 }
 
@@ -396,7 +399,7 @@ int replica_each_peer(ecrdt_txn *t,
                       int (*fn)(void *ctx, slice name, slice value),
                       void *ctx) {
     struct db_cursor *c;
-    slice name = {0}, value;
+    slice name = ECRDT_STR(" "), value; /* behind wants and acks */
     int rc = db_cursor_open(t->db, DB_PEERS, &c);
     if (rc < 0)
         return rc;

@@ -228,11 +228,45 @@ ECRDT_API ecrdt_txn *ecrdt_write(ecrdt_store *s);
 ECRDT_API ecrdt_txn *ecrdt_auto(ecrdt_store *s);
 
 /* Commits, and frees t also when it fails. 0 = done, as durable as the store
- * is; on any error nothing of t happened. NULL returns ecrdt_errcode(). */
+ * is; on any error nothing of t happened (but see ecrdt_receipt_of()). NULL
+ * returns ecrdt_errcode(). */
 ECRDT_API int ecrdt_commit(ecrdt_txn *t);
 
 /* Ends t without effect and frees it. NULL is fine. */
 ECRDT_API void ecrdt_abort(ecrdt_txn *t);
+
+/* ---- receipts ----------------------------------------------------------- */
+
+/* Stands for what one transaction wrote to one bucket: 48 bytes that may be
+ * stored and carried to any node of the realm (a cookie, a header). */
+typedef struct ecrdt_receipt {
+    uint8_t b[48];
+} ecrdt_receipt;
+
+/* The receipt of what the write transaction t wrote to a bucket: taken behind
+ * the writes and before ecrdt_commit(), which then returns only when they are
+ * durable, on an ECRDT_RELAXED store too (EIO: committed, but not known to be
+ * durable). It is worth nothing unless t is committed. A transaction that
+ * wrote nothing to the bucket gives one that is fulfilled everywhere. 0;
+ * EINVAL for a read transaction, an auto handle or a bad name. */
+ECRDT_API int ecrdt_receipt_of(ecrdt_txn *t, const char *bucket,
+                               ecrdt_receipt *out);
+
+/* Where ecrdt_wait() waits for it; a number > 0: at so many peers. */
+enum { ECRDT_HERE = 0, ECRDT_AT_CORE = -1 };
+
+/* Waits until the writes of a receipt, from whichever node, are
+ *   ECRDT_HERE     visible in this store to transactions begun afterwards,
+ *   ECRDT_AT_CORE  durable at a core (this node, if its relay is one),
+ *   k > 0          durable at k peers of this node,
+ * for timeout_ms at most (0: one look). Peers are asked through the relay
+ * that runs on this store; what an ecrdt_sync_once() has seen of this store's
+ * own writes counts too. The calling thread must hold no write transaction.
+ * 1 = it is so; 0 = not yet, and errmsg says what is missing; EINVAL, also
+ * for damaged bytes; ERDONLY if peers would have to be asked on a read-only
+ * handle; EIO and the like. */
+ECRDT_API int ecrdt_wait(ecrdt_store *s, const ecrdt_receipt *r, int where,
+                         int timeout_ms);
 
 /* ---- LWW register --------------------------------------------------------
  * Concurrent sets are all kept until overwritten; the greatest by (hybrid

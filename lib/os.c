@@ -4,9 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -214,4 +217,22 @@ void os_wake(int fd) {
     /* A failure costs the watchers at most their next look at the txn id. */
     if (fd >= 0)
         (void)!pwrite(fd, "!", 1, 0);
+}
+
+int os_watch_open(const char *path) {
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd >= 0 && inotify_add_watch(fd, path, IN_MODIFY) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+void os_watch_wait(int fd, uint32_t timeout_ms) {
+    char events[1024];
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int most = timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
+    if (poll(&p, 1, most) > 0)
+        while (read(fd, events, sizeof events) > 0)
+            continue;
 }

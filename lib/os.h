@@ -46,6 +46,13 @@ int os_open_file(const char *path, const char *name, uint32_t mode, bool create,
 /* Rewrites the first byte of fd, so that those who watch the file wake. */
 void os_wake(int fd);
 
+/* A descriptor that tells of writes to the file at path; -1 if there can be
+ * none. close() it. */
+int os_watch_open(const char *path);
+
+/* Sleeps until such a write, or for timeout_ms (fd -1: in any case). */
+void os_watch_wait(int fd, uint32_t timeout_ms);
+
 /* ---- the writer lock: a robust, timed, process-shared mutex in a file ---- */
 
 struct os_lock;

@@ -52,6 +52,9 @@ static void no_range_is_one_empty_range(void **state) {
     assert_false(ranges_le(&one, &none));
     assert_int_equal(ranges_missing(&one, &none), 3);
     assert_int_equal(ranges_missing(&none, &one), 0);
+    assert_int_equal(ranges_least(&one, origin(0)), 3);
+    assert_int_equal(ranges_least(&one, origin(1)), 0);
+    assert_int_equal(ranges_least(&none, origin(0)), 0);
     ranges_free(&one);
 }
 

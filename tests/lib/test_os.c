@@ -131,6 +131,22 @@ static void wake(void **state) {
     os_wake(fd);
     os_wake(fd);
     os_wake(-1);
+    int watch = os_watch_open(path_join(dir, "wake"));
+    assert_true(watch >= 0);
+    assert_int_equal(os_watch_open(path_join(dir, "none")), -1);
+    uint64_t begin = os_mono_ms();
+    os_watch_wait(watch, 30);
+    os_watch_wait(-1, 30);
+    assert_in_range(os_mono_ms() - begin, 58, 5000);
+    os_wake(fd);
+    os_wake(fd);
+    begin = os_mono_ms();
+    os_watch_wait(watch, 5000);
+    assert_in_range(os_mono_ms() - begin, 0, 2000);
+    begin = os_mono_ms();
+    os_watch_wait(watch, 30); /* both were taken */
+    assert_in_range(os_mono_ms() - begin, 29, 5000);
+    close(watch);
     close(fd);
     free(file_read(path_join(dir, "wake"), &len));
     assert_int_equal(len, 1);
