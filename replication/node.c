@@ -122,10 +122,12 @@ static void work(void *ctx) {
     step_links(n, now_ms);
     uint64_t dial = dial_due(n, now_ms), link = links_deadline(n);
     record(n, now_ms);
+    uint64_t acks = n->conf.record ? acks_run(n, now_ms) : UINT64_MAX;
     if (next) {
         uint64_t check = now_ms + NODE_CHECK_MS;
         next = dial < next ? dial : next;
         next = link < next ? link : next;
+        next = acks < next ? acks : next;
         next = check < next ? check : next;
     }
     n->loop->t->timer_set(n->work, next > now_ms ? next - now_ms : 0);
@@ -351,6 +353,7 @@ void node_free(struct node *n) {
     replica_watch(n->conf.store, false);
     n->loop->t->handle_free(n->watch);
     peers_free(&n->peers);
+    acks_free(&n->acks);
     gossip_free(&n->gossip);
     alloc_free(n->links);
     alloc_free(n);

@@ -2,6 +2,7 @@
  * the relay daemon and ecrdt_sync_once() both are. */
 #ifndef REPLICATION_NODE_H
 #define REPLICATION_NODE_H
+#include "replication/acks.h"
 #include "replication/gossip.h"
 #include "replication/limiter.h"
 #include "replication/loop.h"
@@ -54,6 +55,7 @@ struct node {
     struct loop *loop;
     struct gossip gossip;
     struct peers peers;
+    struct acks acks;
     struct limiter limiter;
     struct node_listener listeners[RELAY_LISTEN_MAX];
     size_t n_listeners;

@@ -3,6 +3,7 @@
 #include "edgecrdt_sync.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
+#include "lib/log.h"
 #include "replication/node.h"
 #include <pthread.h>
 #include <signal.h>
@@ -66,6 +67,10 @@ static void finish(struct sync_run *r) {
     if (r->stopping)
         return;
     note_synced(r);
+    if (acks_note_own(r->node) < 0)
+        log_line(ECRDT_LOG_WARN,
+                 "msg=\"cannot write down what peers have\" error=\"%s\"",
+                 ecrdt_errmsg());
     r->stopping = true;
     node_stop(r->node, "done");
     r->loop->t->timer_set(r->deadline, SYNC_LINGER_MS);
