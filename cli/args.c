@@ -30,6 +30,10 @@ static const struct option options[] = {
     {"timeout", required_argument, NULL, 'T'},
     {"realm", required_argument, NULL, 'e'},
     {"name", required_argument, NULL, 'n'},
+    {"receipt", no_argument, NULL, 'q'},
+    {"here", no_argument, NULL, 'H'},
+    {"core", no_argument, NULL, 'C'},
+    {"peers", required_argument, NULL, 'P'},
     {NULL, 0, NULL, 0},
 };
 
@@ -96,6 +100,15 @@ static bool parse_seconds(const char *text, int *ms) {
     return true;
 }
 
+/* At how many peers: ecrdt_wait()'s number. */
+static bool parse_peers(const char *text, int *where) {
+    int64_t v;
+    if (!args_int64(text, &v) || v < 1 || v > INT_MAX)
+        return false;
+    *where = (int)v;
+    return true;
+}
+
 static int bad_value(const char *option, const char *text, const char *want) {
     return stop(
         out_error(EXIT_USAGE, "%s wants %s, not \"%s\"", option, want, text));
@@ -109,6 +122,8 @@ static int take_value(struct cli *c, int letter, const char *text) {
         return bad_value("--type", text, "register, set or counter");
     if (letter == 'T' && !parse_seconds(text, &c->timeout_ms))
         return bad_value("--timeout", text, "seconds, such as 5 or 0.5");
+    if (letter == 'P' && !parse_peers(text, &c->where))
+        return bad_value("--peers", text, "a number of peers");
     return 0;
 }
 
@@ -128,6 +143,7 @@ static int take_option(struct cli *c, int letter) {
                        : letter == 'l' ? &c->detail
                        : letter == 'p' ? &c->msgpack
                        : letter == 'L' ? &c->limits
+                       : letter == 'q' ? &c->receipt
                                        : NULL;
     const char **const word = letter == 's'   ? &c->store
                               : letter == 'U' ? &c->summary
@@ -140,6 +156,8 @@ static int take_option(struct cli *c, int letter) {
         *flag = true;
     else if (word)
         *word = optarg;
+    else if (letter == 'H' || letter == 'C')
+        c->where = letter == 'H' ? ECRDT_HERE : ECRDT_AT_CORE;
     else if (strchr("FRE", letter))
         return take_durability(c, letter == 'F'   ? ECRDT_FULL
                                   : letter == 'R' ? ECRDT_RELAXED

@@ -33,6 +33,9 @@ struct cli {
     unsigned types;      /* of keys; 0 = not given */
     uint64_t max_bytes;
     int timeout_ms;
+    bool receipt;          /* of a write, wanted */
+    char receipt_text[97]; /* ... and what was taken */
+    int where;             /* of ecrdt_wait() */
     const char *summary, *out, *key, *realm, *name;
     int n;          /* operands */
     char **word;    /* operands as they came */

@@ -17,13 +17,13 @@ const struct verb verbs[] = {
      "\n"
      "JSON: bucket, key, value, by (origin of the writer), at, wall_ms,\n"
      "logical.\n"},
-    {"set", "wdd", "x", USE_WRITE, verb_set, "[--hex] BUCKET KEY VALUE|-",
-     "set a register",
+    {"set", "wdd", "xq", USE_WRITE, verb_set,
+     "[--hex] [--receipt] BUCKET KEY VALUE|-", "set a register",
      "VALUE \"-\" reads the value from standard input, all bytes as they are\n"
      "(a final newline too: use printf, not echo). The write replaces\n"
      "every value seen here; one made elsewhere at the same time stays as\n"
      "a sibling.\n"},
-    {"del", "wd", "x", USE_WRITE, verb_del, "[--hex] BUCKET KEY",
+    {"del", "wd", "xq", USE_WRITE, verb_del, "[--hex] [--receipt] BUCKET KEY",
      "delete a register",
      "Deletes what is seen now. A value set elsewhere at the same time\n"
      "survives. Exits 1 if there was none.\n"},
@@ -33,25 +33,26 @@ const struct verb verbs[] = {
      "reads. One line means no conflict. Setting the key settles a\n"
      "conflict.\n"},
     HEADING("Counters"),
-    {"incr", "wd|w", "x", USE_WRITE, verb_incr, "[--hex] BUCKET KEY [N]",
-     "add N (default 1) to a counter",
+    {"incr", "wd|w", "xq", USE_WRITE, verb_incr,
+     "[--hex] [--receipt] BUCKET KEY [N]", "add N (default 1) to a counter",
      "N may be negative. Prints the counter as seen here after it. A\n"
      "result outside of int64 is refused (exit 65) and changes nothing.\n"},
     {"count", "wd", "x", USE_READ, verb_count, "[--hex] BUCKET KEY",
      "print a counter", "Exits 1 if there is no such counter.\n"},
-    {"reset", "wd", "x", USE_WRITE, verb_reset, "[--hex] BUCKET KEY",
-     "take a counter back to 0",
+    {"reset", "wd", "xq", USE_WRITE, verb_reset,
+     "[--hex] [--receipt] BUCKET KEY", "take a counter back to 0",
      "Takes back the increments seen here; those made elsewhere at the\n"
      "same time, and later ones, count. Exits 1 if there is no such\n"
      "counter.\n"},
     HEADING("Sets"),
-    {"sadd", "wdd+", "x", USE_WRITE, verb_sadd,
-     "[--hex] BUCKET KEY ELEMENT...|-", "add elements to a set",
+    {"sadd", "wdd+", "xq", USE_WRITE, verb_sadd,
+     "[--hex] [--receipt] BUCKET KEY ELEMENT...|-", "add elements to a set",
      "All in one transaction; prints how many were new. \"-\" as the last\n"
      "one reads one element from standard input. An add wins against a\n"
      "remove made elsewhere at the same time.\n"},
-    {"srem", "wdd+", "x", USE_WRITE, verb_srem,
-     "[--hex] BUCKET KEY ELEMENT...|-", "remove elements from a set",
+    {"srem", "wdd+", "xq", USE_WRITE, verb_srem,
+     "[--hex] [--receipt] BUCKET KEY ELEMENT...|-",
+     "remove elements from a set",
      "All in one transaction; prints how many were there, exits 1 if none.\n"},
     {"smembers", "wd|d", "xr", USE_READ, verb_smembers,
      "[--hex|--raw] BUCKET KEY [PREFIX]", "list the elements of a set",
@@ -64,8 +65,8 @@ const struct verb verbs[] = {
      "element, member.\n"},
     {"scard", "wd", "x", USE_READ, verb_scard, "[--hex] BUCKET KEY",
      "print the number of elements", "Exits 1 if there are none.\n"},
-    {"sclear", "wd", "x", USE_WRITE, verb_sclear, "[--hex] BUCKET KEY",
-     "remove all elements",
+    {"sclear", "wd", "xq", USE_WRITE, verb_sclear,
+     "[--hex] [--receipt] BUCKET KEY", "remove all elements",
      "Removes the elements seen here and prints how many they were; exits\n"
      "1 if there were none. Adds made elsewhere at the same time survive.\n"},
     HEADING("Many keys"),
@@ -167,6 +168,15 @@ const struct verb verbs[] = {
      "sync (exit 0) or after --timeout seconds (default 30; exit 1). --key\n"
      "is this node's key file (else $EDGECRDT_KEY). What counts as sent is\n"
      "durable at the peer.\n"},
+    {"wait", "w", "HCPT", USE_WRITE, verb_wait,
+     "[--here | --core | --peers K] [--timeout S] RECEIPT",
+     "wait until a write is there",
+     "RECEIPT is what a verb that writes printed for --receipt, at whichever\n"
+     "node. Waits until that write is visible in this store (--here, the\n"
+     "default), durable at a core (--core) or durable at K peers of this\n"
+     "node: exit 0. Exit 1 after --timeout seconds (default 30), and a\n"
+     "sentence says what is missing. Peers are asked through the relay of\n"
+     "this store. JSON: fulfilled.\n"},
     {"key", "w|w", "o", USE_NONE, verb_key, "gen [--out FILE] | pub [FILE]",
      "make a node key, or print its public half",
      "gen writes a new secret to --out FILE (mode 0600, must not exist;\n"

@@ -36,6 +36,19 @@ int verb_scard(struct cli *c);
 /* Removes all elements. */
 int verb_sclear(struct cli *c);
 
+/* ---- verbs_wait.c: receipts ---- */
+
+/* Ends the write transaction t of a verb whose operation gave rc: commits
+ * what did something, and takes the receipt of --receipt. Returns rc, or the
+ * error of the commit. */
+int write_end(struct cli *c, ecrdt_txn *t, int rc);
+/* Ends the row of a write: with the receipt in JSON, else on its own line. */
+void write_out(struct cli *c);
+/* The line alone, of a verb without a row. */
+void write_out_line(struct cli *c);
+/* Waits until the writes of a receipt are there. */
+int verb_wait(struct cli *c);
+
 /* ---- verbs_list.c: many keys ---- */
 
 /* Lists the buckets. */

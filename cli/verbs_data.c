@@ -2,17 +2,6 @@
 #include "cli/verbs.h"
 #include <unistd.h>
 
-/* Ends the transaction t of a verb whose operation gave rc: commits a write
- * that did something. Returns rc or the error of the commit. */
-static int end(ecrdt_txn *t, int rc) {
-    if (rc < 0) {
-        ecrdt_abort(t);
-        return rc;
-    }
-    int err = ecrdt_commit(t);
-    return err < 0 ? err : rc;
-}
-
 /* "bucket" and "key" for JSON. */
 static void out_place(struct cli *c) {
     out_text(c, "-bucket", c->word[0]);
@@ -50,7 +39,8 @@ int verb_get(struct cli *c) {
     int rc = ecrdt_reg_get(t, c->word[0], c->bytes[1], &value, &who);
     if (rc > 0)
         print_register(c, value, &who);
-    return out_found(end(t, rc));
+    ecrdt_abort(t);
+    return out_found(rc);
 }
 
 /* The JSON line of a write; people get silence. */
@@ -60,22 +50,23 @@ static int wrote(struct cli *c, int rc, const char *field) {
     if (c->json) {
         out_place(c);
         out_bool(c, field, rc > 0);
-        out_end(c);
+        write_out(c);
     }
+    write_out_line(c);
     return rc ? EXIT_YES : EXIT_NO;
 }
 
 int verb_set(struct cli *c) {
     ecrdt_txn *t = ecrdt_write(c->s);
     int rc = ecrdt_reg_set(t, c->word[0], c->bytes[1], c->bytes[2]);
-    rc = end(t, rc);
+    rc = write_end(c, t, rc);
     return wrote(c, rc < 0 ? rc : 1, "set");
 }
 
 int verb_del(struct cli *c) {
     ecrdt_txn *t = ecrdt_write(c->s);
     int rc = ecrdt_reg_del(t, c->word[0], c->bytes[1]);
-    return wrote(c, end(t, rc), "deleted");
+    return wrote(c, write_end(c, t, rc), "deleted");
 }
 
 int verb_siblings(struct cli *c) {
@@ -90,13 +81,14 @@ int verb_siblings(struct cli *c) {
         out_bool(c, "-read", n == 0);
         out_end(c);
     }
-    return out_found(end(t, rc < 0 ? rc : n > 0));
+    ecrdt_abort(t);
+    return out_found(rc < 0 ? rc : n > 0);
 }
 
 static void print_count(struct cli *c, int64_t now) {
     out_place(c);
     out_int(c, "value", now);
-    out_end(c);
+    write_out(c);
 }
 
 int verb_incr(struct cli *c) {
@@ -107,7 +99,7 @@ int verb_incr(struct cli *c) {
                          c->word[2]);
     ecrdt_txn *t = ecrdt_write(c->s);
     int rc = ecrdt_counter_add(t, c->word[0], c->bytes[1], by, &now);
-    if ((rc = end(t, rc)) < 0)
+    if ((rc = write_end(c, t, rc)) < 0)
         return out_failed(rc);
     print_count(c, now);
     return EXIT_YES;
@@ -119,7 +111,8 @@ int verb_count(struct cli *c) {
     int rc = ecrdt_counter_get(t, c->word[0], c->bytes[1], &now);
     if (rc > 0 || rc == ECRDT_ERANGE)
         print_count(c, now);
-    return out_found(end(t, rc));
+    ecrdt_abort(t);
+    return out_found(rc);
 }
 
 int verb_reset(struct cli *c) {
@@ -130,5 +123,5 @@ int verb_reset(struct cli *c) {
         rc = ecrdt_counter_reset(t, c->word[0], c->bytes[1]);
         rc = rc < 0 ? rc : 1;
     }
-    return wrote(c, end(t, rc), "reset");
+    return wrote(c, write_end(c, t, rc), "reset");
 }

@@ -10,7 +10,7 @@ static void out_place(struct cli *c) {
 static int print_count(struct cli *c, const char *field, uint64_t n) {
     out_place(c);
     out_uint(c, field, n);
-    out_end(c);
+    write_out(c);
     return n ? EXIT_YES : EXIT_NO;
 }
 
@@ -25,11 +25,7 @@ static int64_t each_element(struct cli *c, set_op *op) {
     for (int i = 2; i < c->n && rc >= 0; i++)
         if ((rc = op(t, c->word[0], c->bytes[1], c->bytes[i])) > 0)
             n++;
-    if (rc < 0) {
-        ecrdt_abort(t);
-        return rc;
-    }
-    rc = ecrdt_commit(t);
+    rc = write_end(c, t, rc);
     return rc < 0 ? rc : n;
 }
 
@@ -92,10 +88,7 @@ int verb_sclear(struct cli *c) {
     int rc = ecrdt_set_size(t, c->word[0], c->bytes[1], &n);
     if (rc >= 0)
         rc = ecrdt_set_clear(t, c->word[0], c->bytes[1]);
-    if (rc < 0)
-        ecrdt_abort(t);
-    else
-        rc = ecrdt_commit(t);
+    rc = write_end(c, t, rc);
     if (rc < 0)
         return out_failed(rc);
     return print_count(c, "removed", n);

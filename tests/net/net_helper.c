@@ -227,6 +227,27 @@ static int latency(char **a) {
     return (ecrdt_close(from) < 0) | (ecrdt_close(to) < 0);
 }
 
+/* receipts STORE BUCKET N: commit until durable at a core, and known. */
+static int receipts(char **a) {
+    ecrdt_store *s = open_store(a[0]);
+    size_t n = (size_t)atol(a[2]);
+    uint64_t *us = calloc(n, sizeof *us);
+    for (size_t i = 0; i < n; i++) {
+        ecrdt_receipt r;
+        uint64_t t0 = now_us();
+        ecrdt_txn *t = ecrdt_write(s);
+        if (ecrdt_reg_set(t, a[1], ecrdt_str("receipts"), ecrdt_str("v")) < 0 ||
+            ecrdt_receipt_of(t, a[1], &r) < 0 || ecrdt_commit(t) < 0 ||
+            ecrdt_wait(s, &r, ECRDT_AT_CORE, 10000) != 1)
+            die("receipts");
+        us[i] = now_us() - t0;
+        usleep(10000);
+    }
+    print_times("receipts", us, n);
+    free(us);
+    return ecrdt_close(s) < 0;
+}
+
 /* hold STORE: takes the writer lock, says so, and never gives it back. */
 static int hold(char **a) {
     ecrdt_store *s = open_store(a[0]);
@@ -489,14 +510,15 @@ int main(int argc, char **argv) {
         const char *name;
         int (*fn)(char **a);
         int args;
-    } verbs[] = {{"keygen", keygen, 1},   {"init", init, 2},
-                 {"set", set, 4},         {"fill", fill, 6},
-                 {"wait", wait_value, 5}, {"digest", digest, 2},
-                 {"same", same, 4},       {"load", load, 5},
-                 {"latency", latency, 4}, {"hold", hold, 1},
-                 {"peers", peers, 1},     {"sync", sync_with, 4},
-                 {"garbage", garbage, 2}, {"hostile", hostile, 5},
-                 {"deaf", deaf, 5},       {"half", half, 2}};
+    } verbs[] = {{"keygen", keygen, 1},    {"init", init, 2},
+                 {"set", set, 4},          {"fill", fill, 6},
+                 {"wait", wait_value, 5},  {"digest", digest, 2},
+                 {"same", same, 4},        {"load", load, 5},
+                 {"latency", latency, 4},  {"hold", hold, 1},
+                 {"peers", peers, 1},      {"sync", sync_with, 4},
+                 {"garbage", garbage, 2},  {"hostile", hostile, 5},
+                 {"deaf", deaf, 5},        {"half", half, 2},
+                 {"receipts", receipts, 3}};
     if (crypto_init() < 0)
         die("crypto");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
