@@ -2,6 +2,7 @@
  * of its "vectors" blocks must be what the code writes, and none may be left
  * out. FORMAT_PRINT=1 prints the lines instead of comparing. */
 #include "crdt/chunk_codec.h"
+#include "crdt/receipt.h"
 #include "crdt/clocks.h"
 #include "crdt/hlc.h"
 #include "crdt/keyhead.h"
@@ -295,6 +296,23 @@ static int append(void *ctx, const void *data, size_t len) {
     return 0;
 }
 
+/* Somebody waits for the commit until the same time of the next day; a core
+ * has it. */
+static void make_ack(ecrdt_store *s) {
+    struct want w = {.until_ms = 1700086400000};
+    struct ack a = {.seq = EVENTS, .kind = ACK_PEER_CORE};
+    ecrdt_receipt r;
+    memcpy(w.of.salt, salt, sizeof w.of.salt);
+    memcpy(w.of.origin, origin, sizeof w.of.origin);
+    memcpy(a.peer, pk, sizeof a.peer);
+    ecrdt_txn *t = assert_handle(ecrdt_write(s));
+    assert_ok(want_put(t, &w));
+    assert_ok(ack_put(t, &w.of, &a));
+    assert_ok(ecrdt_commit(t));
+    receipt_encode(&r, &w.of, EVENTS);
+    made("receipt", slice_of(r.b, sizeof r.b));
+}
+
 static void records(void **state) {
     (void)state;
     static const char *const heads[] = {"disk.head", NULL},
@@ -304,6 +322,7 @@ static void records(void **state) {
                                               "disk.set-head", NULL},
                              *const clocks[] = {"disk.clock", NULL},
                              *const bucket[] = {"disk.bucket", NULL},
+                             *const peers[] = {"disk.want", "disk.ack", NULL},
                              *const format[] = {"disk.durability",
                                                 "disk.format", NULL};
     char *dir = tmpdir_make();
@@ -314,7 +333,9 @@ static void records(void **state) {
     assert_ok(ecrdt_import(s, buf_slice(&delta), &r));
     assert_int_equal(r.applied, EVENTS);
     assert_ok(ecrdt_verify(s, NULL, NULL));
+    make_ack(s);
     ecrdt_txn *t = assert_handle(ecrdt_read(s));
+    made_table(t, DB_PEERS, "", peers);
     made_table(t, DB_META, "b", bucket);
     made_table(t, DB_META, "m.durability", format);
     made_table(t, DB_HEADS, "H", heads);
