@@ -43,6 +43,53 @@ static void counts_say_what_happened(void **state) {
     buf_free(&out);
 }
 
+static uint32_t next_range(size_t i, uint32_t set) {
+    ecrdt_txn *t = kit_write(i);
+    struct bucket *bk = kit_bucket(t);
+    if (set) {
+        bk->head.range_next = set;
+        bk->head_dirty = true;
+    }
+    uint32_t no = bk->head.range_next;
+    assert_ok(ecrdt_commit(t));
+    return no;
+}
+
+/* A part that needs no cut uses up no number; the numbers of floor and log
+ * bound are never a range's. */
+static void range_numbers_are_not_used_up(void **state) {
+    (void)state;
+    struct ranges peer = {0}, rs = {0};
+    struct buf out = {0};
+    struct vv floor = {0};
+    for (char k = 'a'; k < 'i'; k++) {
+        kit_set(0, (char[]){k, 0}, "v");
+        kit_pull(1, 0);
+    }
+    assert_int_equal(next_range(1, 0), 1);
+    next_range(1, CLOCK_FLOOR - 1);
+    kit_set(1, "z", "mine");
+    for (char k = 'a'; k < 'i'; k++)
+        kit_set(0, (char[]){k, 0}, "w");
+    kit_clock(1, &peer);
+    for (int i = 0; i < 3 && kit_build(0, &peer, 2, &out); i++) {
+        kit_apply(1, buf_slice(&out));
+        kit_clock(1, &rs);
+        assert_int_equal(rs.n, 2);
+        assert_true(rs.r[0].no < CLOCK_FLOOR && rs.r[0].no != rs.r[1].no);
+        kit_sound(1);
+    }
+    ecrdt_txn *t = kit_read(1);
+    assert_ok(clocks_vector(t, kit_bucket(t), CLOCK_FLOOR, &floor));
+    ecrdt_abort(t);
+    assert_int_equal(floor.n, 0);
+    kit_pull(1, 0);
+    kit_sound(1);
+    ranges_free(&peer);
+    ranges_free(&rs);
+    buf_free(&out);
+}
+
 /* Reports add up over several chunks. */
 static void reports_are_summed(void **state) {
     (void)state;
@@ -370,6 +417,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(counts_say_what_happened),
         kit_test(reports_are_summed),
+        kit_test(range_numbers_are_not_used_up),
         kit_test(malformed_chunks_change_nothing),
         kit_test(parts_stand_alone),
         kit_test(a_removal_needs_the_context),
