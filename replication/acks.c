@@ -242,7 +242,8 @@ static int write_changes(struct node *n, uint64_t now_ms, uint64_t wall_ms) {
     struct acks *a = &n->acks;
     ecrdt_txn *t;
     uint64_t begun = os_mono_ms();
-    int rc = replica_begin(n->conf.store, true, 0, &t);
+    int rc = replica_begin(n->conf.store, true, a->busy ? ACKS_LOCK_MS : 0, &t);
+    a->busy = rc == ECRDT_EBUSY;
     if (rc < 0) {
         a->write_at_ms = now_ms + ACKS_BUSY_MS;
         return rc == ECRDT_EBUSY ? ECRDT_OK : rc;

@@ -8,7 +8,8 @@ enum {
     ACKS_MAX_WANTS = 1024,  /* more are not answered until some expire */
     ACKS_EVERY_MS = 5,      /* least time between two writes ... */
     ACKS_SHARE = 4,         /* ... and so many times what a write takes */
-    ACKS_BUSY_MS = 1,       /* the writer lock was taken: next attempt */
+    ACKS_BUSY_MS = 1,       /* the writer lock was taken: next attempt, ... */
+    ACKS_LOCK_MS = 2,       /* ... which stands in its queue so long */
     ACKS_RESOLVE_MS = 100,  /* between two looks for a bucket's name */
     ACKS_OWN_LOCK_MS = 1000 /* acks_note_own() waits so long for the lock */
 };
@@ -27,6 +28,7 @@ struct acks {
     struct ack_list *list;
     size_t n, cap;
     uint64_t snapshot; /* wants were read at this transaction */
+    bool busy;         /* the writer lock was taken at the last attempt */
     uint64_t write_at_ms, resolve_at_ms; /* UINT64_MAX = all have names */
 };
 

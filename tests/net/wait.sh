@@ -63,6 +63,17 @@ p50=$(sed -E 's/.*p50_us=([0-9]+).*/\1/' "$tmp/times")
 check 'commit to known at the core: 60 ms median at most' \
     [ "$p50" -le 60000 ]
 
+"$H" load "$tmp/e1" b one 4 100000 >"$tmp/load1" &
+load1=$!
+"$H" load "$tmp/e1" b two 4 100000 >"$tmp/load2" &
+load2=$!
+"$H" receipts "$tmp/e1" b 30 >"$tmp/times"
+sed 's/^/# the same while two processes write all the time: /' "$tmp/times"
+p50=$(sed -E 's/.*p50_us=([0-9]+).*/\1/' "$tmp/times")
+check 'writers do not keep the answer back: 500 ms median at most' \
+    [ "${p50:-999999}" -le 500000 ]
+wait $load1 $load2
+
 # ---- before and after the core is reachable
 stop core KILL 2>/dev/null
 check 'a write while the core is away' take e1 set b lonely yes
