@@ -3,6 +3,7 @@
 #include "crdt/chunk_codec.h"
 #include "crdt/clocks.h"
 #include "crdt/dotlog.h"
+#include "crdt/reconcile.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/mutant.h"
@@ -22,7 +23,8 @@ struct build {
     uint32_t *index;
     uint32_t n_origins;
     size_t bytes;
-    bool may_cut; /* the receiver may get one more cut */
+    bool may_cut;  /* the receiver may get one more cut */
+    bool complete; /* all parts, whatever the floor */
     bool cut;
     struct item_id cut_at;
     struct item it; /* scratch */
@@ -339,7 +341,8 @@ static int fill_part(struct build *b, const struct stretch *s) {
     if (s->hi)
         part->hi = *s->hi;
     part->first = (uint32_t)b->c.n_items;
-    part->complete = !vv_le(&b->c.floor, s->base) && !MUTANT(nofloor);
+    part->complete =
+        b->complete || (!vv_le(&b->c.floor, s->base) && !MUTANT(nofloor));
     int rc = vv_copy(&part->base, s->base);
     if (rc == ECRDT_OK)
         rc = vv_copy(&part->clk, s->clk);
@@ -456,6 +459,77 @@ int chunk_build(ecrdt_txn *t, const char *bucket, struct ranges *peer,
         tail->arrival = bk->head.log_next;
         rc = ranges_copy(&tail->pushed, &bk->rs);
     }
+    build_free(&b);
+    return rc < 0 ? rc : any;
+}
+
+/* ---- parts that fingerprints found ---- */
+
+/* One part of m, in as many parts of the chunk as we have clocks there. */
+static int fill_asked(struct build *b, const struct fp *m,
+                      const struct fp_part *p) {
+    static const struct vv none;
+    const struct ranges *mine = &b->bk->rs;
+    struct item_id lo = p->lo;
+    int rc = ECRDT_OK;
+    for (size_t i = ranges_find(mine, item_id_slice(&p->lo));
+         i < mine->n && rc == ECRDT_OK && !b->cut; i++) {
+        const struct item_id *hi = ranges_hi(mine, i);
+        bool last = !hi || (p->bounded && slice_cmp(item_id_slice(&p->hi),
+                                                    item_id_slice(hi)) <= 0);
+        if (b->c.n_parts == CHUNK_MAX_PARTS) {
+            b->cut = true;
+            b->cut_at = lo;
+            break;
+        }
+        struct stretch s = {&lo, last ? fp_hi(p) : hi,
+                            m->flags & FP_AUDIT ? &none : &m->clks[p->clk],
+                            &mine->r[i].clk};
+        rc = fill_part(b, &s);
+        if (last)
+            break;
+        lo = *hi;
+    }
+    return rc;
+}
+
+static bool enough(const struct build *b) {
+    return b->c.n_parts == CHUNK_MAX_PARTS ||
+           b->c.n_items >= b->budget->max_items ||
+           b->bytes >= b->budget->max_bytes;
+}
+
+int reconcile_chunk(ecrdt_txn *t, struct fp *m,
+                    const struct chunk_budget *budget, struct buf *out,
+                    struct chunk_built *built) {
+    char name[ECRDT_MAX_BUCKET_NAME + 1] = {0};
+    struct bucket *bk;
+    size_t done = 0;
+    *built = (struct chunk_built){0};
+    memcpy(name, m->bucket.data, m->bucket.len);
+    int rc = txn_bucket(t, name, false, &bk);
+    if (rc <= 0)
+        return rc;
+    rc = clocks_load(t, bk);
+    struct build b = {
+        .t = t, .bk = bk, .budget = budget, .may_cut = true, .complete = true};
+    if (rc >= 0)
+        rc = build_init(&b);
+    while (rc == ECRDT_OK && done < m->n && !b.cut && !enough(&b)) {
+        rc = fill_asked(&b, m, &m->parts[done]);
+        if (b.cut)
+            m->parts[done].lo = b.cut_at;
+        else
+            done++;
+    }
+    memmove(m->parts, m->parts + done, (m->n - done) * sizeof *m->parts);
+    m->n -= done;
+    if (rc == ECRDT_OK && b.c.n_parts) {
+        chunk_encode(out, &b.c);
+        rc = out->err;
+        *built = (struct chunk_built){(uint32_t)b.c.n_items, b.cut};
+    }
+    bool any = b.c.n_parts > 0;
     build_free(&b);
     return rc < 0 ? rc : any;
 }

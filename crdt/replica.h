@@ -31,6 +31,10 @@ int replica_flush(ecrdt_store *s);
 /* Number of the newest commit, by whichever process. */
 uint64_t replica_txn_id(ecrdt_store *s);
 
+/* Does t, a read transaction, hold the writer lock (where LMDB has no reader
+ * slot for us)? Then it must be short. */
+bool replica_holds_lock(const ecrdt_txn *t);
+
 /* Number of t's snapshot. */
 uint64_t replica_snapshot_id(ecrdt_txn *t);
 

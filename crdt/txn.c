@@ -367,6 +367,10 @@ int txn_head(ecrdt_txn *t, struct bucket *bk) {
 /* ---- for replication ------------------------------------------------------
  */
 
+bool replica_holds_lock(const ecrdt_txn *t) {
+    return t->has_lock;
+}
+
 uint64_t replica_snapshot_id(ecrdt_txn *t) {
     return db_txn_id(t->db);
 }

@@ -72,6 +72,12 @@ void crypto_blake2b_salted(uint8_t out[16], slice in, const uint8_t salt[16],
     INVARIANT(rc == 0);
 }
 
+void crypto_blake2b_keyed(uint8_t out[16], slice in, const uint8_t key[32]) {
+    int rc = crypto_generichash_blake2b(out, CRYPTO_E16, in.data, in.len, key,
+                                        CRYPTO_KEY);
+    INVARIANT(rc == 0);
+}
+
 enum { HMAC_BLOCK = 128 };
 
 /* One layer of HMAC: H((key ^ pad) | in). */

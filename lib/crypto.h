@@ -37,6 +37,8 @@ void crypto_blake2b_parts(uint8_t *out, size_t n_out, const slice *parts,
 /* BLAKE2b-128 with salt and personalisation (RFC 7693 2.5 parameters). */
 void crypto_blake2b_salted(uint8_t out[16], slice in, const uint8_t salt[16],
                            const uint8_t personal[16]);
+/* Keyed BLAKE2b-128 (RFC 7693 2.9). */
+void crypto_blake2b_keyed(uint8_t out[16], slice in, const uint8_t key[32]);
 /* HMAC-BLAKE2b-512 (RFC 2104 with block size 128), for Noise's HKDF. */
 void crypto_hmac_blake2b(uint8_t out[64], slice key, slice in);
 

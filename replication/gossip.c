@@ -10,6 +10,7 @@
 void gossip_init(struct gossip *g, ecrdt_store *s) {
     *g = (struct gossip){.store = s};
     apply_init(&g->apply, s);
+    reconciler_init(&g->reconciler, s);
 }
 
 void gossip_free(struct gossip *g) {
@@ -22,6 +23,7 @@ void gossip_free(struct gossip *g) {
     buf_free(&g->push.scratch);
     alloc_free(g->sessions);
     apply_free(&g->apply);
+    reconciler_free(&g->reconciler);
     *g = (struct gossip){0};
 }
 
@@ -40,6 +42,7 @@ void gossip_remove(struct gossip *g, struct session *s) {
             break;
         }
     apply_leave(&g->apply, s, g->sessions, g->n);
+    reconciler_leave(&g->reconciler, s);
 }
 
 struct refresh {
@@ -189,6 +192,7 @@ static uint64_t tick_all(struct gossip *g, uint64_t now_ms) {
 }
 
 uint64_t gossip_run(struct gossip *g, uint64_t now_ms) {
+    reconciler_run(&g->reconciler, g->sessions, g->n, now_ms);
     apply_run(&g->apply, g->sessions, g->n, now_ms);
     push_when_due(g, now_ms);
     uint64_t next = tick_all(g, now_ms);
@@ -196,6 +200,8 @@ uint64_t gossip_run(struct gossip *g, uint64_t now_ms) {
     uint64_t push = push_at(g);
     next = apply < next ? apply : next;
     next = push < next ? push : next;
+    uint64_t compare = reconciler_at(&g->reconciler, g->sessions, g->n);
+    next = compare < next ? compare : next;
     return next <= now_ms ? 0 : next;
 }
 

@@ -4,6 +4,7 @@
 #ifndef REPLICATION_GOSSIP_H
 #define REPLICATION_GOSSIP_H
 #include "replication/apply.h"
+#include "replication/reconciler.h"
 
 enum {
     GOSSIP_GATHER_MS = 2,      /* a commit waits this long for company ... */
@@ -15,6 +16,7 @@ enum {
 struct gossip {
     ecrdt_store *store;
     struct apply apply;
+    struct reconciler reconciler;
     struct push push; /* holds the views */
     size_t views_cap;
     uint64_t version;  /* of the newest view */

@@ -18,6 +18,9 @@ static const struct {
     [MESSAGE_CHUNK] = {"chunk", MESSAGE_CHUNK_MAX},
     [MESSAGE_KEEPALIVE] = {"keepalive", 1},
     [MESSAGE_BYE] = {"bye", MESSAGE_HELLO_MAX},
+    [MESSAGE_FP] = {"fp", MESSAGE_FP_MAX},
+    [MESSAGE_SAME] = {"same", MESSAGE_FP_MAX},
+    [MESSAGE_WANT] = {"want", MESSAGE_FP_MAX},
 };
 
 const char *message_name(unsigned type) {

@@ -1,5 +1,5 @@
 /* message.h: what two nodes say to each other once their channel is open:
- * hello, clock, chunk, keepalive and bye, as strict and bounded msgpack. */
+ * hello, clock, chunk, fingerprints, keepalive and bye, as strict and bounded msgpack. */
 #ifndef REPLICATION_MESSAGE_H
 #define REPLICATION_MESSAGE_H
 #include "crdt/chunk.h"
@@ -11,6 +11,7 @@ enum {
     MESSAGE_HELLO_MAX = 1024,
     MESSAGE_CLOCK_MAX = 4 << 20,
     MESSAGE_CHUNK_MAX = CHUNK_MAX_BYTES + 1024,
+    MESSAGE_FP_MAX = 4 << 20,
     MESSAGE_MAX = MESSAGE_CHUNK_MAX
 };
 
@@ -21,6 +22,9 @@ enum message_type {
     MESSAGE_CHUNK,
     MESSAGE_KEEPALIVE, /* no body */
     MESSAGE_BYE,
+    MESSAGE_FP,   /* fingerprints of ranges: compare them (fingerprint.h) */
+    MESSAGE_SAME, /* the ranges of an FP that are equal */
+    MESSAGE_WANT, /* ends an answer: ranges whose items are asked for */
     MESSAGE_TYPES
 };
 

@@ -53,6 +53,7 @@ void mirrors_free(struct mirrors *ms) {
     for (size_t i = 0; i < ms->n; i++) {
         ranges_free(&ms->m[i]->heard);
         ranges_free(&ms->m[i]->peer);
+        vv_free(&ms->m[i]->floor);
         chunk_tail_free(&ms->m[i]->tail);
         alloc_free(ms->m[i]);
     }
@@ -60,8 +61,9 @@ void mirrors_free(struct mirrors *ms) {
     *ms = (struct mirrors){0};
 }
 
-static size_t ranges_bytes(const struct ranges *rs) {
-    size_t n = rs->n * sizeof *rs->r;
+static size_t clock_bytes(const struct clock *c) {
+    const struct ranges *rs = &c->ranges;
+    size_t n = rs->n * sizeof *rs->r + c->floor.n * sizeof *c->floor.e;
     for (size_t i = 0; i < rs->n; i++)
         n += rs->r[i].clk.n * sizeof *rs->r[i].clk.e;
     return n;
@@ -104,7 +106,7 @@ static void note_progress(struct mirror *m, bool fruitless, uint64_t now_ms) {
 int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
                 uint32_t acked, uint64_t now_ms) {
     INVARIANT(acked <= m->in_flight);
-    size_t bytes = ranges_bytes(&c->ranges);
+    size_t bytes = clock_bytes(c);
     if (ms->bytes - m->heard_bytes + bytes > MIRRORS_MAX_BYTES)
         return err_set(ECRDT_EPEER,
                        "the peer's clocks take more than %d MiB: too many "
@@ -124,8 +126,12 @@ int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
                    : ranges_raise(&m->peer, &c->ranges);
     m->look = !m->view || !ranges_le(&m->view->ranges, &m->peer);
     ranges_free(&m->heard);
+    vv_free(&m->floor);
     m->heard = c->ranges;
+    m->floor = c->floor;
     c->ranges = (struct ranges){0};
+    c->floor = (struct vv){0};
+    m->talk.at_ms = 0;
     return rc;
 }
 

@@ -19,11 +19,22 @@ struct view {
     uint64_t version; /* grows with each change of the clock */
 };
 
+/* What a mirror knows of talks about its fingerprints. */
+struct talk {
+    bool due;       /* the peer is below our floor: begin one, push nothing */
+    bool on;        /* one is under way: our clocks are not told meanwhile */
+    bool settling;  /* ... nor until what it brought is here */
+    uint64_t at_ms; /* no push earlier, unless a CLOCK comes */
+    unsigned tries; /* talks in a row after which the peer was below it */
+};
+
 struct mirror {
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
     const struct view *view; /* ours; NULL while we lack the bucket */
     struct ranges heard;     /* the peer's last CLOCK */
     struct ranges peer;      /* heard, raised by the chunks in flight */
+    struct vv floor;         /* of the peer's last CLOCK */
+    struct talk talk;
     struct chunk_tail tail;
     size_t heard_bytes;     /* memory of heard, for MIRRORS_MAX_BYTES */
     uint32_t in_flight;     /* chunks sent and not acked */

@@ -1,6 +1,6 @@
 /* session.c: the states of a conversation and what each message does in
  * them; what is told and sent while it lives is in session_push.c. */
-#include "replication/session.h"
+#include "replication/session_reconcile.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/err.h"
@@ -55,6 +55,7 @@ void session_free(struct session *s) {
     if (!s)
         return;
     drop_inbox(s);
+    session_talks_drop(s);
     mirrors_free(&s->mirrors);
     channel_close(s->channel);
     alloc_free(s);
@@ -205,6 +206,9 @@ static const handler handlers[SESSION_STATES][MESSAGE_TYPES] = {
                          [MESSAGE_BYE] = on_bye},
     [SESSION_LIVE] = {[MESSAGE_CLOCK] = on_clock,
                       [MESSAGE_CHUNK] = on_chunk,
+                      [MESSAGE_FP] = session_on_fp,
+                      [MESSAGE_SAME] = session_on_same,
+                      [MESSAGE_WANT] = session_on_want,
                       [MESSAGE_KEEPALIVE] = on_keepalive,
                       [MESSAGE_BYE] = on_bye},
 };

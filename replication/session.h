@@ -2,6 +2,7 @@
  * tell, what to send, what came in. It owns no socket, clock or store. */
 #ifndef REPLICATION_SESSION_H
 #define REPLICATION_SESSION_H
+#include "crdt/fingerprint.h"
 #include "lib/err.h"
 #include "replication/link/channel.h"
 #include "replication/mirror.h"
@@ -16,8 +17,15 @@ enum {
     SESSION_WINDOW_BYTES = 2 << 20, /* chunks in flight, a single one apart */
     SESSION_FLIGHT_MAX = 16,        /* number of chunks in flight */
     SESSION_HELD_MS = 250,          /* a held bulk may send this often ... */
-    SESSION_HELD_ITEMS = 64         /* ... so many items */
+    SESSION_HELD_ITEMS = 64,        /* ... so many items */
+    SESSION_ASKS_MAX = 8,           /* FP, SAME and WANT that wait, each */
+    SESSION_TALK_MS = 60000,        /* silence that ends a talk */
+    SESSION_TALK_WAIT_MS = 2000,    /* for the CLOCK that follows one */
+    SESSION_TALKS_MAX = 16,         /* in a row, then complete chunks */
+    SESSION_TALK_ITEMS = 2000       /* a smaller bucket goes in chunks */
 };
+
+enum { SESSION_CHUNK_ROOM = 128 };
 
 /* The order matters: a session only moves down. */
 enum session_state {
@@ -45,9 +53,34 @@ struct session_chunk {
     struct session_chunk *next;
 };
 
+/* An FP or WANT that waits for its answer. */
+struct session_ask {
+    uint8_t type;
+    struct buf body;
+    struct mirror *mirror;
+    struct session_ask *next;
+};
+
+/* Ranges whose clock is to be raised, by a SAME or by our own comparison. */
+struct session_raise {
+    struct fp m;
+    struct buf body; /* that m borrows from */
+    struct session_raise *next;
+};
+
+/* A talk about fingerprints: who began it is one side, FPs go to and fro. */
+struct session_talk {
+    struct mirror *m; /* NULL: none */
+    bool more;        /* the peer's next FP goes on with it */
+    uint64_t end_ms;  /* given up then, unless it goes on */
+};
+
 struct session_stats {
     uint64_t chunks_in, chunks_out;
     uint64_t items_out;
+    uint64_t fps_in, fps_out; /* fingerprint messages */
+    uint64_t fp_refused;      /* ... that no talk of ours had asked for */
+    uint64_t fp_stale;        /* SAMEs that changes here had overtaken */
     uint64_t items_in, refused_parts, ahead_parts; /* noted when applied */
 };
 
@@ -73,6 +106,11 @@ struct session {
     uint64_t sent, acked;         /* chunks, ever */
     size_t flight_bytes;
     uint64_t consumed; /* the peer's chunks, ever */
+    struct session_ask *asks;
+    struct session_raise *raises;
+    size_t n_asks, n_raises;
+    struct session_talk ours, theirs;
+    bool talk_due;     /* of a mirror, perhaps */
     size_t views_seen; /* how many views have a mirror */
     size_t cursor;     /* the bucket that pushes next */
     uint64_t opened_ms, heard_ms, spoke_ms, closing_ms, held_ms;
@@ -111,6 +149,14 @@ struct push {
 /* Tells changed clocks and builds at most one chunk. 1 = a chunk was sent,
  * call again; 0 = nothing more for now; < 0 the store failed. */
 int session_push(struct session *s, struct push *p);
+
+/* Sends the chunk that stands behind SESSION_CHUNK_ROOM bytes of scratch,
+ * which become its header. There must be room in the window. */
+int session_send_chunk(struct session *s, struct mirror *m, struct buf *scratch,
+                       bool more, uint64_t now_ms);
+
+/* Is there room for one more chunk in flight? */
+bool session_window_open(const struct session *s);
 
 /* When session_push() will have something to do: an absolute time, 0 = now,
  * UINT64_MAX = not until something changes. */

@@ -2,9 +2,7 @@
  * chunk at a time, within the window. */
 #include "lib/assert.h"
 #include "lib/err.h"
-#include "replication/session.h"
-
-enum { CHUNK_HEADER_ROOM = 128 };
+#include "replication/session_reconcile.h"
 
 static int say(struct session *s, uint8_t type, slice body, uint64_t now_ms) {
     s->spoke_ms = now_ms;
@@ -44,7 +42,7 @@ static int tell(struct session *s, struct push *p, struct mirror *m) {
     if (rc < 0)
         return rc;
     m->told = m->view ? m->view->version : 0;
-    m->ack_due = m->reset_due = false;
+    m->ack_due = m->reset_due = m->talk.settling = false;
     return 0;
 }
 
@@ -63,7 +61,7 @@ static int tell_all(struct session *s, struct push *p) {
     return rc < 0 ? rc : 1;
 }
 
-static bool window_open(const struct session *s) {
+bool session_window_open(const struct session *s) {
     return s->sent - s->acked < SESSION_FLIGHT_MAX &&
            s->flight_bytes < SESSION_WINDOW_BYTES;
 }
@@ -78,18 +76,16 @@ static struct chunk_budget budget_of(const struct mirror *m) {
     return (struct chunk_budget){CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
 }
 
-/* Puts the header before the chunk that was built behind CHUNK_HEADER_ROOM
- * bytes of scratch, and sends it. */
-static int send_chunk(struct session *s, struct push *p, struct mirror *m,
-                      bool more) {
-    size_t size = p->scratch.len - CHUNK_HEADER_ROOM;
-    uint8_t room[CHUNK_HEADER_ROOM];
+int session_send_chunk(struct session *s, struct mirror *m, struct buf *scratch,
+                       bool more, uint64_t now_ms) {
+    size_t size = scratch->len - SESSION_CHUNK_ROOM;
+    uint8_t room[SESSION_CHUNK_ROOM];
     struct buf head = {.data = room, .cap = sizeof room};
     message_chunk_header(&head, m->bucket, more, size);
-    INVARIANT(!head.err && head.len <= CHUNK_HEADER_ROOM);
-    uint8_t *body = p->scratch.data + CHUNK_HEADER_ROOM - head.len;
+    INVARIANT(!head.err && head.len <= SESSION_CHUNK_ROOM);
+    uint8_t *body = scratch->data + SESSION_CHUNK_ROOM - head.len;
     memcpy(body, room, head.len);
-    int rc = say(s, MESSAGE_CHUNK, slice_of(body, head.len + size), p->now_ms);
+    int rc = say(s, MESSAGE_CHUNK, slice_of(body, head.len + size), now_ms);
     if (rc < 0)
         return rc;
     size_t i = s->sent++ % SESSION_FLIGHT_MAX;
@@ -104,10 +100,13 @@ static int send_chunk(struct session *s, struct push *p, struct mirror *m,
 static int push_bucket(struct session *s, struct push *p, struct mirror *m) {
     struct chunk_budget budget = budget_of(m);
     struct chunk_built built = {0};
+    int rc = session_talk_due(s, p->txn, m);
+    if (rc)
+        return rc < 0 ? rc : 0;
     buf_clear(&p->scratch);
-    if (!buf_extend(&p->scratch, CHUNK_HEADER_ROOM))
+    if (!buf_extend(&p->scratch, SESSION_CHUNK_ROOM))
         return p->scratch.err;
-    int rc = ranges_init(&m->peer);
+    rc = ranges_init(&m->peer);
     if (!rc)
         rc = chunk_build(p->txn, m->bucket, &m->peer, &budget, &m->tail,
                          &p->scratch, &built);
@@ -119,7 +118,7 @@ static int push_bucket(struct session *s, struct push *p, struct mirror *m) {
     s->stats.items_out += built.items;
     if (!rc)
         return 0;
-    rc = send_chunk(s, p, m, built.cut);
+    rc = session_send_chunk(s, m, &p->scratch, built.cut, p->now_ms);
     return rc < 0 ? rc : 1;
 }
 
@@ -128,10 +127,18 @@ static int push_bucket(struct session *s, struct push *p, struct mirror *m) {
  * trickle: it carries our newest events, and ends the wait if word of it was
  * lost. */
 static uint64_t push_at(const struct session *s, const struct mirror *m) {
-    if (s->state != SESSION_LIVE || !window_open(s) || !mirror_ready(m))
+    if (s->state != SESSION_LIVE || !session_window_open(s) ||
+        !mirror_ready(m) || m->talk.due)
         return UINT64_MAX;
     uint64_t held = m->wait ? s->held_ms + SESSION_HELD_MS : 0;
+    if (held < m->talk.at_ms)
+        held = m->talk.at_ms;
     return held > m->not_before_ms ? held : m->not_before_ms;
+}
+
+/* Clocks that a talk raises range by range are told when it is over. */
+static bool tell_due(const struct session *s, const struct mirror *m) {
+    return mirror_tell_due(m) && !session_talk_quiet(s, m);
 }
 
 int session_push(struct session *s, struct push *p) {
@@ -146,7 +153,7 @@ int session_push(struct session *s, struct push *p) {
         return tell_all(s, p);
     for (size_t i = 0; i < s->mirrors.n; i++) {
         struct mirror *m = s->mirrors.m[(s->cursor + i) % s->mirrors.n];
-        rc = mirror_tell_due(m) ? tell(s, p, m) : 0;
+        rc = tell_due(s, m) ? tell(s, p, m) : 0;
         if (!rc && push_at(s, m) <= p->now_ms)
             rc = push_bucket(s, p, m);
         if (rc > 0)
@@ -167,7 +174,7 @@ uint64_t session_push_at(const struct session *s, size_t n_views) {
     uint64_t at = UINT64_MAX;
     for (size_t i = 0; i < s->mirrors.n; i++) {
         const struct mirror *m = s->mirrors.m[i];
-        uint64_t when = mirror_tell_due(m) ? 0 : push_at(s, m);
+        uint64_t when = tell_due(s, m) ? 0 : push_at(s, m);
         at = when < at ? when : at;
     }
     return at;

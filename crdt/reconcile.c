@@ -1,0 +1,314 @@
+/* reconcile.c: compares fingerprints of ranges with what is here, splits what
+ * differs, and raises clocks where nothing does. */
+#include "crdt/reconcile.h"
+#include "crdt/clocks.h"
+#include "crdt/fp_scan.h"
+#include "lib/alloc.h"
+#include "lib/err.h"
+#include "lib/mutant.h"
+
+static int begin(struct reconcile *r, ecrdt_txn *t,
+                 const uint8_t key[RECONCILE_KEY]) {
+    struct fp *out[] = {&r->raise, &r->same, &r->split, &r->leaf_parts, &r->want};
+    char name[ECRDT_MAX_BUCKET_NAME + 1] = {0};
+    memcpy(name, r->ask.bucket.data, r->ask.bucket.len);
+    int rc = fp_scan_begin(&r->scan, t, name, &r->ask.f, key);
+    r->here = rc == 1;
+    r->leaf = RECONCILE_LEAF;
+    r->scan.recompute = r->ask.flags & FP_AUDIT;
+    struct bucket *bk = r->scan.bk;
+    r->gen = r->here ? bk->head.gen : 0;
+    for (size_t i = 0; i < sizeof out / sizeof *out && rc >= 0; i++) {
+        out[i]->bucket = r->ask.bucket;
+        out[i]->flags = r->ask.flags & FP_AUDIT;
+        out[i]->gen = r->gen;
+        rc = vv_copy(&out[i]->f, &r->ask.f);
+        if (rc == ECRDT_OK && r->here)
+            rc = clocks_vector(t, bk, CLOCK_FLOOR, &out[i]->floor);
+    }
+    if (rc == ECRDT_OK) { /* the sender's floor is in the FP */
+        rc = vv_join(&r->raise.floor, &r->ask.floor);
+        r->same.gen = r->ask.gen;
+    }
+    if (rc == ECRDT_OK)
+        rc = vv_join(&r->split.f, &r->split.floor);
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+int reconcile_compare(struct reconcile *r, ecrdt_txn *t, slice body,
+                      const uint8_t key[RECONCILE_KEY]) {
+    r->compare = true;
+    buf_put(&r->bytes, body.data, body.len);
+    if (r->bytes.err)
+        return r->bytes.err;
+    int rc = fp_decode(buf_slice(&r->bytes), true, &r->ask);
+    if (rc == ECRDT_ECORRUPT)
+        return err_set(ECRDT_EPEER, "the peer sent a malformed fingerprint");
+    size_t n = r->ask.n ? r->ask.n : 1;
+    r->fan =
+        RECONCILE_WIDE / n > RECONCILE_FAN ? RECONCILE_WIDE / n : RECONCILE_FAN;
+    return rc < 0 ? rc : begin(r, t, key);
+}
+
+int reconcile_sum(struct reconcile *r, ecrdt_txn *t, struct fp *ask, size_t fan,
+                  const uint8_t key[RECONCILE_KEY]) {
+    buf_put(&r->bytes, ask->bucket.data, ask->bucket.len);
+    r->ask = *ask;
+    *ask = (struct fp){0};
+    r->ask.bucket = buf_slice(&r->bytes);
+    r->fan = fan;
+    return r->bytes.err ? r->bytes.err : begin(r, t, key);
+}
+
+void reconcile_free(struct reconcile *r) {
+    fp_scan_end(&r->scan);
+    fp_free(&r->ask);
+    fp_free(&r->raise);
+    fp_free(&r->same);
+    fp_free(&r->split);
+    fp_free(&r->leaf_parts);
+    fp_free(&r->want);
+    buf_free(&r->bytes);
+    *r = (struct reconcile){0};
+}
+
+/* ---- one part --------------------------------------------------------------
+ */
+
+static const struct item_id *block_hi(const struct reconcile *r, size_t i) {
+    return i + 1 < r->scan.n ? &r->scan.blocks[i + 1].lo
+                             : fp_hi(&r->ask.parts[r->at]);
+}
+
+/* Adds the part's stretches in our ranges, each at our clock, to m. */
+static int add_at_ours(struct reconcile *r, struct fp *m) {
+    const struct fp_scan *s = &r->scan;
+    if (m->n + s->n > FP_PARTS_MAX)
+        return ECRDT_OK;
+    for (size_t i = 0; i < s->n; i++) {
+        uint32_t no;
+        int rc = fp_add_clock(m, &s->bk->rs.r[s->blocks[i].range].clk, &no);
+        if (rc < 0 || !fp_add(m, &s->blocks[i].lo, block_hi(r, i), no, true))
+            return rc < 0 ? rc : ECRDT_ENOMEM;
+    }
+    return ECRDT_OK;
+}
+
+/* Adds the part at the clock in the FP. */
+static int add_at_theirs(struct reconcile *r, struct fp *m) {
+    const struct fp_part *p = &r->ask.parts[r->at];
+    uint32_t no;
+    int rc = fp_add_clock(m, &r->ask.clks[p->clk], &no);
+    return rc < 0                                  ? rc
+           : fp_add(m, &p->lo, fp_hi(p), no, true) ? ECRDT_OK
+                                                   : ECRDT_ENOMEM;
+}
+
+/* Adds the part's blocks with their sums. A message that is full leaves the
+ * rest to the next talk. */
+static int add_split(struct reconcile *r) {
+    const struct fp_scan *s = &r->scan;
+    if (r->split.n + s->n > FP_PARTS_MAX)
+        return ECRDT_OK;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct fp_block *b = &s->blocks[i];
+        uint32_t no;
+        int rc = fp_add_clock(&r->split, &s->bk->rs.r[b->range].clk, &no);
+        struct fp_part *p =
+            rc < 0 ? NULL
+                   : fp_add(&r->split, &b->lo, block_hi(r, i), no, false);
+        if (!p)
+            return rc < 0 ? rc : ECRDT_ENOMEM;
+        p->count = b->count;
+        memcpy(p->sum, b->sum, FP_SUM);
+    }
+    return ECRDT_OK;
+}
+
+static bool clocks_equal(const struct reconcile *r) {
+    const struct vv *clk = &r->ask.clks[r->ask.parts[r->at].clk];
+    for (size_t i = 0; i < r->scan.n; i++)
+        if (!vv_eq(&r->scan.bk->rs.r[r->scan.blocks[i].range].clk, clk))
+            return false;
+    return true;
+}
+
+static int part_audited(struct reconcile *r, bool equal, uint64_t count) {
+    if (!clocks_equal(r))
+        return add_at_theirs(r, &r->want);
+    if (equal)
+        return add_at_theirs(r, &r->same);
+    return count <= r->leaf ? add_at_theirs(r, &r->leaf_parts) : ECRDT_OK;
+}
+
+static int part_done(struct reconcile *r) {
+    const struct fp_part *p = &r->ask.parts[r->at];
+    uint8_t sum[FP_SUM];
+    uint64_t count = fp_scan_total(&r->scan, sum);
+    if (!r->compare)
+        return add_split(r);
+    bool equal = count == p->count && !memcmp(sum, p->sum, FP_SUM);
+    r->compared++;
+    r->differing += !equal;
+    if (r->ask.flags & FP_AUDIT)
+        return part_audited(r, equal, count);
+    int rc;
+    if (equal) {
+        rc = add_at_theirs(r, &r->raise);
+        return rc < 0 ? rc : add_at_ours(r, &r->same);
+    }
+    bool dense = r->ask.n >= RECONCILE_WIDE && 2 * r->differing > r->compared;
+    if (count > (dense ? RECONCILE_DENSE : r->leaf))
+        return add_split(r);
+    rc = add_at_theirs(r, &r->leaf_parts);
+    return rc < 0 ? rc : add_at_ours(r, &r->want);
+}
+
+int reconcile_step(struct reconcile *r, uint64_t items) {
+    while (r->here && r->at < r->ask.n) {
+        const struct fp_part *p = &r->ask.parts[r->at];
+        int rc = r->scan.n ? ECRDT_OK
+                           : fp_scan_range(&r->scan, &p->lo, fp_hi(p), r->fan);
+        if (rc == ECRDT_OK)
+            rc = fp_scan_step(&r->scan, &items);
+        if (rc <= 0)
+            return rc;
+        rc = part_done(r);
+        if (rc < 0)
+            return rc;
+        r->scan.n = 0;
+        r->at++;
+    }
+    return 1;
+}
+
+/* ---- beginning a talk ------------------------------------------------------
+ */
+
+/* Is the peer below floor somewhere in our range i? */
+static bool below(const struct ranges *mine, size_t i,
+                  const struct ranges *peer, const struct vv *floor) {
+    if (!peer->n)
+        return false;
+    const struct item_id *hi = ranges_hi(mine, i);
+    for (size_t j = ranges_find(peer, item_id_slice(&mine->r[i].lo));
+         j < peer->n; j++) {
+        if (hi &&
+            slice_cmp(item_id_slice(&peer->r[j].lo), item_id_slice(hi)) >= 0)
+            return false;
+        if (peer->r[j].clk.n && !vv_le(floor, &peer->r[j].clk))
+            return true;
+    }
+    return false;
+}
+
+int reconcile_ask(ecrdt_txn *t, const char *bucket, const struct ranges *peer,
+                  const struct vv *f_peer, struct fp *m) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    rc = clocks_load(t, bk);
+    if (rc == ECRDT_OK)
+        rc = clocks_vector(t, bk, CLOCK_FLOOR, &m->floor);
+    m->bucket = ecrdt_str(bk->name);
+    m->gen = bk->head.gen;
+    if (rc == ECRDT_OK)
+        rc = vv_copy(&m->f, f_peer);
+    if (rc == ECRDT_OK)
+        rc = vv_join(&m->f, &m->floor);
+    for (size_t i = 0; i < bk->rs.n && rc == ECRDT_OK; i++) {
+        uint32_t no;
+        if (!below(&bk->rs, i, peer, &m->floor))
+            continue;
+        rc = fp_add_clock(m, &bk->rs.r[i].clk, &no);
+        if (rc == ECRDT_OK &&
+            !fp_add(m, &bk->rs.r[i].lo, ranges_hi(&bk->rs, i), no, false))
+            rc = ECRDT_ENOMEM;
+    }
+    return rc;
+}
+
+int reconcile_items(ecrdt_txn *t, const char *bucket, uint64_t *n) {
+    struct bucket *bk;
+    *n = 0;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc == 1)
+        rc = txn_head(t, bk);
+    if (rc == ECRDT_OK && bk)
+        *n = bk->head.live + bk->head.tombs;
+    return rc;
+}
+
+/* ---- raising ---------------------------------------------------------------
+ */
+
+/* Nobody knows more events of this store than the store itself. */
+static bool claims_ours(ecrdt_txn *t, const struct bucket *bk,
+                        const struct vv *clk) {
+    const uint8_t *me = origin_id(t, bk->head.me);
+    return me && vv_seq(clk, me) > bk->head.seq;
+}
+
+/* A raised stretch costs a clock of its own until its neighbours follow. */
+enum { RAISE_ENTRIES_MAX = 1 << 18 };
+
+static bool too_many_cuts(const struct bucket *bk, const struct vv *clk) {
+    return bk->rs.n + 2 > RANGES_MAX ||
+           bk->rs.n * (clk->n + 1) > RAISE_ENTRIES_MAX;
+}
+
+static int raise_part(ecrdt_txn *t, struct bucket *bk, const struct fp_part *p,
+                      const struct vv *clk, struct raise_report *r) {
+    size_t from, to;
+    bool whole = p->lo.len == 0 && !p->bounded;
+    if (claims_ours(t, bk, clk) || (!whole && too_many_cuts(bk, clk))) {
+        r->refused++;
+        return ECRDT_OK;
+    }
+    int rc = ranges_cut(&bk->rs, item_id_slice(&p->lo), bk->head.range_next++,
+                        &from);
+    to = bk->rs.n;
+    if (rc == ECRDT_OK && p->bounded)
+        rc = ranges_cut(&bk->rs, item_id_slice(&p->hi), bk->head.range_next++,
+                        &to);
+    if (rc == ECRDT_OK && !p->bounded)
+        to = bk->rs.n;
+    for (; from < to && rc == ECRDT_OK; from++)
+        rc = vv_join(&bk->rs.r[from].clk, clk);
+    return rc;
+}
+
+/* Tombs that both left out are claimed by the clock as well: the floor says
+ * that they may be missing here. */
+static int raise_floor(ecrdt_txn *t, struct bucket *bk, const struct fp *m) {
+    int rc = ECRDT_OK;
+    if (!MUTANT(fptomb) && !MUTANT(noinherit)) {
+        rc = clocks_raise_all(t, bk, CLOCK_FLOOR, &m->f);
+        if (rc == ECRDT_OK)
+            rc = clocks_raise_all(t, bk, CLOCK_FLOOR, &m->floor);
+    }
+    return rc;
+}
+
+int reconcile_raise(ecrdt_txn *t, const struct fp *m, struct raise_report *r) {
+    char name[ECRDT_MAX_BUCKET_NAME + 1] = {0};
+    struct bucket *bk;
+    *r = (struct raise_report){0};
+    memcpy(name, m->bucket.data, m->bucket.len);
+    int rc = m->n ? txn_bucket(t, name, false, &bk) : 0;
+    if (rc <= 0)
+        return rc;
+    rc = clocks_load(t, bk);
+    if (rc == ECRDT_OK && bk->head.gen != m->gen && !MUTANT(nogen)) {
+        r->stale = true;
+        return ECRDT_OK;
+    }
+    for (size_t i = 0; i < m->n && rc == ECRDT_OK; i++)
+        rc = raise_part(t, bk, &m->parts[i], &m->clks[m->parts[i].clk], r);
+    ranges_join_equal(&bk->rs);
+    bk->ranges_dirty = true;
+    if (rc == ECRDT_OK && r->refused < m->n)
+        rc = raise_floor(t, bk, m);
+    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
+}

@@ -1,0 +1,220 @@
+/* test_session_reconcile.c: talks about fingerprints between whole nodes:
+ * what they cost in bytes and turns, and that both sides end equal.
+ *
+ *   RECONCILE_ITEMS=n  items of the large case (default 20,000)
+ */
+#include "crdt/clocks.h"
+#include "crdt/reconcile.h"
+#include "replication/session_reconcile.h"
+#include "tests/replication/world.h"
+#include <time.h>
+
+enum { BATCH = 500, VALUE = 20 };
+static const char bucket[] = "b";
+static struct world w;
+
+static size_t items(void) {
+    const char *n = getenv("RECONCILE_ITEMS");
+    return n ? (size_t)atol(n) : 20000;
+}
+
+static void put(ecrdt_txn *t, size_t k, const char *value) {
+    char key[32];
+    snprintf(key, sizeof key, "user/%08zu", k);
+    assert_ok(ecrdt_reg_set(t, bucket, ecrdt_str(key), ecrdt_str(value)));
+}
+
+static void fill(size_t i, size_t n) {
+    for (size_t k = 0; k < n;) {
+        ecrdt_txn *t = assert_handle(ecrdt_write(w.node[i].s));
+        for (size_t j = 0; j < BATCH && k < n; j++, k++)
+            put(t, k, "a value of twenty by");
+        assert_ok(ecrdt_commit(t));
+    }
+}
+
+/* Raises the floor of node i over all that it has: no delta is possible. */
+static void raise_floor(size_t i) {
+    ecrdt_txn *t;
+    struct bucket *bk;
+    assert_ok(replica_begin(w.node[i].s, true, 1000, &t));
+    assert_code(1, txn_bucket(t, bucket, false, &bk));
+    assert_ok(clocks_load(t, bk));
+    for (size_t r = 0; r < bk->rs.n; r++)
+        assert_ok(clocks_raise_all(t, bk, CLOCK_FLOOR, &bk->rs.r[r].clk));
+    assert_ok(ecrdt_commit(t));
+}
+
+/* Node j becomes a copy of node i with an identity of its own. */
+static void copy_node(size_t i, size_t j) {
+    struct world_node *n = &w.node[j];
+    uint8_t seed[32];
+    rng_bytes(&w.rng, seed, sizeof seed);
+    n->dir = tmpdir_make();
+    assert_ok(ecrdt_backup(w.node[i].s, path_join(n->dir, "store")));
+    n->s = assert_handle(ecrdt_open(path_join(n->dir, "store"), NULL));
+    identity_init(&n->self, seed);
+    gossip_init(&n->g, n->s);
+}
+
+/* Writes to n keys, spread over the whole, of which each node has others. */
+static void differ(size_t i, size_t n, size_t of) {
+    ecrdt_txn *t = assert_handle(ecrdt_write(w.node[i].s));
+    for (size_t k = 0; k < n; k++)
+        put(t, (k * 2 + i) * (of / (2 * n)), i ? "changed by one" : "by zero");
+    assert_ok(ecrdt_commit(t));
+}
+
+static bool flush_one_way(struct world_end *from, struct world_end *to,
+                          uint64_t *bytes) {
+    struct buf *out = session_out(from->s);
+    if (!out->len)
+        return false;
+    struct buf all = {0};
+    buf_put(&all, out->data, out->len);
+    channel_wrote(from->s->channel, out->len);
+    *bytes += all.len;
+    session_feed(to->s, buf_slice(&all), w.now);
+    buf_free(&all);
+    return true;
+}
+
+static uint64_t worst_ns;
+
+/* One step of a node; the longest is kept. */
+static uint64_t run_once(size_t i) {
+    struct timespec a, b;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    uint64_t next = gossip_run(&w.node[i].g, w.now);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    uint64_t ns = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000 +
+                  (uint64_t)b.tv_nsec - (uint64_t)a.tv_nsec;
+    worst_ns = ns > worst_ns ? ns : worst_ns;
+    return next;
+}
+
+/* Lets both nodes work until they have nothing to do but to hear. */
+static void work(void) {
+    for (int idle = 0; idle < 40; w.now++) {
+        bool busy = false;
+        for (size_t i = 0; i < 2; i++) {
+            uint64_t id = replica_txn_id(w.node[i].s);
+            if (id != w.node[i].woken)
+                gossip_wake(&w.node[i].g, w.now);
+            busy |= id != w.node[i].woken;
+            w.node[i].woken = id;
+            while (run_once(i) == 0)
+                busy = true;
+        }
+        idle = busy ? 0 : idle + 1;
+    }
+}
+
+static void read_clock(size_t i, struct ranges *rs) {
+    struct vv floor = {0};
+    ecrdt_txn *t = assert_handle(ecrdt_read(w.node[i].s));
+    assert_ok(replica_clock(t, bucket, rs, &floor));
+    ecrdt_abort(t);
+    vv_free(&floor);
+}
+
+static bool clocks_equal(void) {
+    struct ranges a = {0}, b = {0};
+    read_clock(0, &a);
+    read_clock(1, &b);
+    bool equal = ranges_eq(&a, &b);
+    ranges_free(&a);
+    ranges_free(&b);
+    return equal;
+}
+
+static bool talked(const struct world_link *l) {
+    return l->end[0].s->stats.fps_out || l->end[1].s->stats.fps_out;
+}
+
+struct cost {
+    unsigned turns; /* of question and answer, until both were equal */
+    uint64_t bytes; /* until both knew it, from the first FP on */
+    uint64_t worst_ms; /* of one step of a node */
+};
+
+/* Connects and goes on until all is in sync. A flight is all that one side
+ * has to say at a time; two make a turn. */
+static struct cost meet(void) {
+    struct world_link *l = world_connect(&w, 0, 1);
+    struct cost c = {0};
+    unsigned flights = 0;
+    bool equal = false;
+    worst_ns = 0;
+    for (size_t from = 0; !world_link_in_sync(&w, l); from = !from) {
+        uint64_t n = 0;
+        bool fps = talked(l);
+        bool any = flush_one_way(&l->end[from], &l->end[!from], &n);
+        world_join(&w, &l->end[!from]);
+        work();
+        c.bytes += fps ? n : 0;
+        flights += fps && any && !equal;
+        equal = equal || (fps && clocks_equal());
+        assert_true(flights < 50);
+    }
+    c.turns = (flights + 1) / 2;
+    c.worst_ms = worst_ns / 1000000;
+    return c;
+}
+
+static void print_cost(size_t n, const char *what, const struct cost *c) {
+    print_message("# %zu items, %s: %u turns, %llu bytes, worst step %llu "
+                  "ms\n",
+                  n, what, c->turns, (unsigned long long)c->bytes,
+                  (unsigned long long)c->worst_ms);
+}
+
+static void open_two(size_t n) {
+    world_open(&w, 1);
+    fill(0, n);
+    copy_node(0, 1);
+}
+
+static void a_few_items_differ(void **state) {
+    (void)state;
+    size_t n = items();
+    open_two(n);
+    differ(0, 50, n);
+    differ(1, 50, n);
+    raise_floor(0);
+    raise_floor(1);
+    struct cost c = meet();
+    print_cost(n, "100 differ", &c);
+    world_assert_equal(&w, bucket, 0, 1);
+    assert_true(c.turns <= 4);
+    assert_true(c.bytes <= 300000);
+    assert_ok(ecrdt_verify(w.node[0].s, NULL, NULL));
+    assert_ok(ecrdt_verify(w.node[1].s, NULL, NULL));
+    world_close(&w);
+}
+
+static void nothing_differs(void **state) {
+    (void)state;
+    size_t n = items();
+    open_two(n);
+    /* node 0 was told of a key and of its end, and has forgotten both */
+    ecrdt_txn *t = assert_handle(ecrdt_auto(w.node[0].s));
+    assert_ok(ecrdt_reg_set(t, bucket, ecrdt_str("x"), ecrdt_str("")));
+    assert_code(1, ecrdt_reg_del(t, bucket, ecrdt_str("x")));
+    ecrdt_abort(t);
+    raise_floor(0);
+    struct cost c = meet();
+    print_cost(n, "none differs", &c);
+    world_assert_equal(&w, bucket, 0, 1);
+    assert_int_equal(c.turns, 1);
+    assert_true(c.bytes <= 2048);
+    world_close(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_few_items_differ),
+        cmocka_unit_test(nothing_differs),
+    };
+    return TEST_RUN(tests);
+}
