@@ -9,7 +9,8 @@
 
 static int begin(struct reconcile *r, ecrdt_txn *t,
                  const uint8_t key[RECONCILE_KEY]) {
-    struct fp *out[] = {&r->raise, &r->same, &r->split, &r->leaf_parts, &r->want};
+    struct fp *out[] = {&r->raise, &r->same, &r->split, &r->leaf_parts,
+                        &r->want};
     char name[ECRDT_MAX_BUCKET_NAME + 1] = {0};
     memcpy(name, r->ask.bucket.data, r->ask.bucket.len);
     int rc = fp_scan_begin(&r->scan, t, name, &r->ask.f, key);

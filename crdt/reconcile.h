@@ -51,13 +51,13 @@ struct reconcile {
     size_t at, fan; /* the part being scanned; blocks of each */
     uint64_t leaf;  /* so few items are not split */
     size_t compared, differing;
-    uint64_t gen;    /* of the snapshot */
-    struct fp raise; /* equal parts at the clocks in the FP, for our V */
-    struct fp same;  /* equal parts at ours, for theirs */
-    struct fp split; /* parts to be compared next, with our sums */
-    struct fp leaf;  /* small parts at the clocks in the FP: to be sent */
-    struct fp want;  /* ... at our clocks: to be asked for; in an audit
-                        the parts at another clock */
+    uint64_t gen;         /* of the snapshot */
+    struct fp raise;      /* equal parts at the clocks in the FP, for our V */
+    struct fp same;       /* equal parts at ours, for theirs */
+    struct fp split;      /* parts to be compared next, with our sums */
+    struct fp leaf_parts; /* small parts at the clocks in the FP: to be sent */
+    struct fp want;       /* ... at our clocks: to be asked for; in an audit
+                             the parts at another clock */
 };
 
 /* Takes the body of an FP (sums) to compare with t's snapshot, which must

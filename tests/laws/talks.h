@@ -26,9 +26,8 @@ struct talk_figures {
 };
 static struct talk_figures talk_figures;
 
-static inline struct talk_msg *talk_new(size_t from, size_t to,
-                                        enum talk_type type,
-                                        const struct ref *ref) {
+static inline struct talk_msg *
+talk_new(size_t from, size_t to, enum talk_type type, const struct ref *ref) {
     struct talk_msg *t = calloc(1, sizeof *t);
     assert_non_null(t);
     t->m.from = from;
@@ -45,8 +44,7 @@ static inline void talk_free(struct talk_msg *t) {
 }
 
 static inline struct talk_msg *talk_say(size_t from, size_t to,
-                                        enum talk_type type,
-                                        const struct fp *m,
+                                        enum talk_type type, const struct fp *m,
                                         const struct ref *ref) {
     struct talk_msg *t = talk_new(from, to, type, ref);
     fp_encode(&t->m.bytes, m, type == TALK_FP);

@@ -30,11 +30,16 @@
  *   hlcfar     273 227 401  the count of a time is not compared
  *   resetother 1 4 1      a reset forgets decrements
  *
+ * Each third schedule has talks about fingerprints as well; from 1:
+ *
+ *   nogen      NOGEN  a SAME counts whatever was applied meanwhile
+ *   fptomb     FPTOMB  tombs are left out, and the floor stays
+ *
  * Not seen here, for it shows only under a rare history: a tail taken over
  * several ranges (test_chunk_build.c has it), and records of clocks that stay
  * behind (test_clocks.c).
  */
-#include "tests/laws/chunks.h"
+#include "tests/laws/talks.h"
 #include <sodium.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -80,7 +85,9 @@ static struct net {
     ecrdt_txn *snap[WORLD_NODES];
     struct ref snap_ref[WORLD_NODES][REF_ITEMS];
     int64_t skew_ms[WORLD_NODES];
-    bool gc, renew;
+    struct talk_msg *talk[NET]; /* FP, SAME and WANT on their way */
+    size_t n_talk;
+    bool gc, renew, talks;
 } net;
 static uint64_t seed, counted[3];
 enum { N_SETTLED, N_GC, N_TWO };
@@ -278,6 +285,110 @@ static void step_snapshot(size_t i) {
     memcpy(net.snap_ref[i], w.node[i].ref, sizeof net.snap_ref[i]);
 }
 
+/* ---- talks about fingerprints ---------------------------------------------
+ */
+
+/* What happens while a store compares: commits, chunks, collected tombs. */
+static void meanwhile(size_t node) {
+    if (rng_below(&w.rng, 4))
+        return;
+    set_time(node);
+    uint64_t dice = rng_below(&w.rng, 10);
+    if (dice < 6)
+        world_commit(&w, &w.node[node]);
+    else if (dice < 8)
+        step_pull((node + 1) % w.n, node, false);
+    else if (net.gc)
+        step_gc(node);
+    w.what = "talk";
+    world_check(&w, &w.node[node]);
+}
+
+static void keep_msg(struct talk_msg *m) {
+    if (m->type == TALK_CHUNK && net.n < NET)
+        net.m[net.n++] = &m->m; /* freed as what it begins with */
+    else if (m->type != TALK_CHUNK && net.n_talk < NET)
+        net.talk[net.n_talk++] = m;
+    else
+        talk_free(m);
+}
+
+static struct talk_shape random_shape(void) {
+    return (struct talk_shape){2 + rng_below(&w.rng, 3), rng_below(&w.rng, 3)};
+}
+
+/* A message arrives; what it is answered is put at the end of the queue. */
+static void hear(struct talk_msg *m, struct talk_msg **queue, size_t *n) {
+    struct talk_shape shape = random_shape();
+    struct talk_msg *out[TALK_ANSWERS];
+    set_time(m->m.to);
+    if (m->type == TALK_CHUNK) {
+        deliver(&m->m, NULL, true);
+        return;
+    }
+    size_t made = talk_deliver(&w, m, &shape, meanwhile, out);
+    world_check(&w, &w.node[m->m.to]);
+    for (size_t i = 0; i < made; i++)
+        if (queue && *n < NET)
+            queue[(*n)++] = out[i];
+        else
+            keep_msg(out[i]);
+}
+
+/* The whole talk in order, other things in between; or its first message,
+ * which then travels like a chunk. */
+static void step_talk(size_t a, size_t b) {
+    static struct talk_msg *queue[NET];
+    struct vv also = {0};
+    struct ranges unused = {0};
+    uint32_t i = (uint32_t)rng_below(&w.rng, w.u.n_items);
+    uint32_t k = (uint32_t)rng_below(&w.rng, w.u.n_items);
+    const struct item_id *lo = &w.u.items[i < k ? i : k].id;
+    const struct item_id *hi = &w.u.items[i < k ? k : i].id;
+    bool all = rng_below(&w.rng, 3) == 0,
+         bad = slice_cmp(item_id_slice(lo), item_id_slice(hi)) >= 0;
+    w.what = "talk";
+    if (rng_below(&w.rng, 2)) {
+        ecrdt_txn *t = world_begin(&w.node[b], false);
+        assert_ok(replica_clock(t, world_bucket, &unused, &also));
+        ecrdt_abort(t);
+    }
+    struct talk_msg *first =
+        talk_ask(&w, a, b, all ? NULL : lo, all || bad ? NULL : hi, &also);
+    ranges_free(&unused);
+    vv_free(&also);
+    if (!first)
+        return;
+    if (rng_below(&w.rng, 2)) {
+        keep_msg(first);
+        return;
+    }
+    size_t n = 0, at = 0;
+    queue[n++] = first;
+    for (; at < n; at++) {
+        hear(queue[at], queue, &n);
+        talk_free(queue[at]);
+        meanwhile(rng_below(&w.rng, w.n));
+    }
+}
+
+static void step_hear(void) {
+    if (!net.n_talk)
+        return;
+    w.what = "hear";
+    size_t i = rng_below(&w.rng, net.n_talk);
+    struct talk_msg *m = net.talk[i];
+    uint64_t dice = rng_below(&w.rng, 10);
+    if (dice > 1) { /* else it stays, and comes again */
+        net.talk[i] = net.talk[--net.n_talk];
+        if (dice > 2)
+            hear(m, NULL, NULL);
+        talk_free(m);
+    } else {
+        hear(m, NULL, NULL);
+    }
+}
+
 static void step(void) {
     size_t a = rng_below(&w.rng, w.n);
     size_t b = (a + 1 + rng_below(&w.rng, w.n - 1)) % w.n;
@@ -290,6 +401,11 @@ static void step(void) {
     } else if (dice < 29) {
         w.what = "pair";
         world_pair(&w, &w.node[a]);
+    } else if (net.talks && dice < 38) {
+        step_talk(a, b);
+    } else if (net.talks && dice < 44) {
+        step_hear();
+        return;
     } else if (dice < 37) {
         read_clock(b, rng_below(&w.rng, 2) ? &net.mirror[a][b] : &net.told[b]);
     } else if (dice < 62) {
@@ -337,6 +453,7 @@ static void begin_schedule(void) {
     if (rng_below(&w.rng, 2))
         w.focus = 2 + (uint32_t)rng_below(&w.rng, w.u.n_keys - 2);
     net.renew = rng_below(&w.rng, 3) == 0;
+    net.talks = seed % 3 == 0;
     for (size_t i = 0; i < w.n; i++) {
         net.skew_ms[i] = skews[rng_below(&w.rng, 8)];
         if (rng_below(&w.rng, 2))
@@ -347,6 +464,8 @@ static void begin_schedule(void) {
 static void end_schedule(void) {
     for (size_t i = 0; i < net.n; i++)
         free_msg(net.m[i]);
+    for (size_t i = 0; i < net.n_talk; i++)
+        talk_free(net.talk[i]);
     for (size_t i = 0; i < w.n; i++) {
         ecrdt_abort(net.snap[i]);
         ranges_free(&net.told[i]);
@@ -435,6 +554,12 @@ static void stores_converge(void **state) {
            (unsigned long long)w.n_ahead, (unsigned long long)w.n_applied,
            (unsigned long long)w.n_cuts, (unsigned long long)counted[N_GC],
            (unsigned long long)counted[N_TWO]);
+    const struct talk_figures *f = &talk_figures;
+    printf("# talks: %llu ranges equal, %llu split, %llu sent; %llu raised, "
+           "%llu of them by SAME; %llu stale\n",
+           (unsigned long long)f->equal, (unsigned long long)f->splits,
+           (unsigned long long)f->leaves, (unsigned long long)f->raised,
+           (unsigned long long)f->sames, (unsigned long long)f->stale);
     seed = 0;
 }
 

@@ -133,8 +133,8 @@ static bool talked(const struct world_link *l) {
 }
 
 struct cost {
-    unsigned turns; /* of question and answer, until both were equal */
-    uint64_t bytes; /* until both knew it, from the first FP on */
+    unsigned turns;    /* of question and answer, until both were equal */
+    uint64_t bytes;    /* until both knew it, from the first FP on */
     uint64_t worst_ms; /* of one step of a node */
 };
 
