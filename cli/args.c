@@ -34,6 +34,7 @@ static const struct option options[] = {
     {"here", no_argument, NULL, 'H'},
     {"core", no_argument, NULL, 'C'},
     {"peers", required_argument, NULL, 'P'},
+    {"against", required_argument, NULL, 'A'},
     {NULL, 0, NULL, 0},
 };
 
@@ -151,6 +152,7 @@ static int take_option(struct cli *c, int letter) {
                               : letter == 'k' ? &c->key
                               : letter == 'e' ? &c->realm
                               : letter == 'n' ? &c->name
+                              : letter == 'A' ? &c->against
                                               : NULL;
     if (flag)
         *flag = true;

@@ -36,7 +36,7 @@ struct cli {
     bool receipt;          /* of a write, wanted */
     char receipt_text[97]; /* ... and what was taken */
     int where;             /* of ecrdt_wait() */
-    const char *summary, *out, *key, *realm, *name;
+    const char *summary, *out, *key, *realm, *name, *against;
     int n;          /* operands */
     char **word;    /* operands as they came */
     slice *bytes;   /* operands that are data, decoded */

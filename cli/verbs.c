@@ -120,11 +120,24 @@ const struct verb verbs[] = {
      "--limits prints the limits that the library was built with, and\n"
      "needs no store. A reader that stands on an old snapshot keeps space\n"
      "from being used again: it is named with its pid.\n"},
-    {"verify", "", "", USE_READ, verb_verify, "", "check every record",
+    {"verify", "", "AkTen", USE_READ, verb_verify,
+     "[--against ed25519:KEY@HOST[:PORT] [--key FILE] [--timeout S] "
+     "[--realm R] [--name N]]",
+     "check every record, or compare with a running node",
      "Recomputes checksums, digests, sizes, totals and clocks. One line\n"
      "per finding and exit 65, or \"sound\". A damaged store is best\n"
      "replaced: move it away, 'restore' a backup or 'init' a new one, and\n"
-     "let it catch up.\n"},
+     "let it catch up.\n"
+     "\n"
+     "--against compares with another node's store over the network, range\n"
+     "by range at equal clocks, and changes neither: exit 0 if all is\n"
+     "equal, 1 and the first keys that differ, with the events that only\n"
+     "one side has. A node that is written to is tried again until\n"
+     "--timeout seconds (default 30; exit 75). The relay may run meanwhile\n"
+     "and use the same --key (else $EDGECRDT_KEY).\n"
+     "\n"
+     "JSON: bucket, type, key, element, here, there; at the end equal,\n"
+     "buckets, ranges, findings, bytes.\n"},
     {"backup", "w", "", USE_READ, verb_backup, "NEW_FOLDER",
      "copy the store while it is in use",
      "The copy is a consistent snapshot without free space. It has no\n"

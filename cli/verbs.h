@@ -103,4 +103,7 @@ int peers_status(struct cli *c);
 
 /* Prints the page of a verb. */
 int verb_help(struct cli *c);
+
+/* verify --against. */
+int verify_with_peer(struct cli *c);
 #endif

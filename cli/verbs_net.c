@@ -1,7 +1,10 @@
 /* verbs_net.c: node keys, and one round of replication. */
 #include "cli/verbs.h"
 #include "edgecrdt_sync.h"
+#include "crdt/type.h"
 #include "replication/link/identity.h"
+#include "replication/verify_against.h"
+#include <signal.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -152,5 +155,63 @@ int verb_sync(struct cli *c) {
     print_sync(c, &report);
     if (rc == 0)
         out_error(0, "%s", ecrdt_errmsg());
+    return rc ? EXIT_YES : EXIT_NO;
+}
+
+/* One key that differs, and the events that only one side has. */
+static void print_difference(void *ctx, const struct difference *d) {
+    struct cli *c = ctx;
+    struct item_parts p;
+    char here[COMPARE_DOTS * COMPARE_DOT_TEXT];
+    char there[COMPARE_DOTS * COMPARE_DOT_TEXT];
+    bool item = item_id_parse(d->id, &p);
+    const struct type *ty = item ? type_of_tag(p.tag) : NULL;
+    compare_dots_text(here, d->here, d->n_here);
+    compare_dots_text(there, d->there, d->n_there);
+    out_text(c, "bucket", d->bucket);
+    out_text(c, "type", ty ? ty->name : "range");
+    out_bytes(c, "key", item ? slice_of(p.key, p.key_len) : d->id);
+    if (item && p.tag == TAG_ELEMENT)
+        out_bytes(c, "element", p.sub);
+    if (!c->json)
+        out_text(c, "", "here:");
+    out_text(c, "here", here);
+    if (!c->json)
+        out_text(c, "", "there:");
+    out_text(c, "there", there);
+    out_end(c);
+}
+
+static void print_comparison(struct cli *c, const struct verify_against *v) {
+    if (c->json) {
+        out_bool(c, "equal", !v->findings);
+        out_uint(c, "buckets", v->buckets);
+        out_uint(c, "ranges", v->ranges);
+        out_uint(c, "findings", v->findings);
+        out_uint(c, "bytes", v->bytes);
+    } else if (!v->findings) {
+        out_text(c, "equal", "equal");
+    }
+    out_end(c);
+}
+
+int verify_with_peer(struct cli *c) {
+    struct verify_against v = {
+        .key_file = c->key ? c->key : getenv("EDGECRDT_KEY"),
+        .realm = c->realm,
+        .name = c->name,
+        .peer = c->against,
+        .timeout_ms = c->timeout_ms ? c->timeout_ms : SYNC_TIMEOUT_MS,
+        .found = print_difference,
+        .ctx = c};
+    if (!v.key_file)
+        return out_error(EXIT_USAGE,
+                         "verify --against wants a node key that the peer "
+                         "knows: --key FILE or EDGECRDT_KEY");
+    signal(SIGPIPE, SIG_IGN); /* a peer that goes away is an error of its own */
+    int rc = verify_against(c->s, &v);
+    if (rc < 0)
+        return out_failed(rc);
+    print_comparison(c, &v);
     return rc ? EXIT_YES : EXIT_NO;
 }

@@ -173,6 +173,8 @@ int verb_restore(struct cli *c) {
 }
 
 int verb_verify(struct cli *c) {
+    if (c->against)
+        return verify_with_peer(c);
     int rc = ecrdt_verify(c->s, print_finding, c);
     if (rc < 0)
         return out_failed(rc);

@@ -136,7 +136,7 @@ static int add_e16(struct fp_scan *s, slice id, const struct event *e) {
     if (!at)
         return s->text.err;
     memcpy(at, e->e16, CRYPTO_E16);
-    if (!s->recompute)
+    if (!s->audit)
         return ECRDT_OK;
     const uint8_t *origin = origin_id(s->t, e->origin);
     return origin ? event_e16(at, s->bk->salt, origin, id, e, &s->t->scratch)

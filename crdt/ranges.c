@@ -137,6 +137,19 @@ bool ranges_le(const struct ranges *a, const struct ranges *b) {
     return le;
 }
 
+bool ranges_at(const struct ranges *rs, const struct item_id *lo,
+               const struct item_id *hi, const struct vv *clk) {
+    for (size_t i = ranges_find(rs, item_id_slice(lo)); i < rs->n; i++) {
+        if (hi &&
+            slice_cmp(item_id_slice(&rs->r[i].lo), item_id_slice(lo)) > 0 &&
+            slice_cmp(item_id_slice(&rs->r[i].lo), item_id_slice(hi)) >= 0)
+            break;
+        if (!vv_eq(&rs->r[i].clk, clk))
+            return false;
+    }
+    return true;
+}
+
 static void note_missing(const struct vv *a, const struct vv *b, void *ctx) {
     uint64_t *most = ctx, n = vv_missing(a, b);
     if (n > *most)

@@ -60,6 +60,10 @@ bool ranges_le(const struct ranges *a, const struct ranges *b);
 uint64_t ranges_least(const struct ranges *rs,
                       const uint8_t origin[ORIGIN_SIZE]);
 
+/* Has every range that meets [lo, hi) (NULL = no bound) the clock clk? */
+bool ranges_at(const struct ranges *rs, const struct item_id *lo,
+               const struct item_id *hi, const struct vv *clk);
+
 /* Upper bound of the events of a that b lacks: over the ranges of a, the
  * greatest number missing in one of them. */
 uint64_t ranges_missing(const struct ranges *a, const struct ranges *b);

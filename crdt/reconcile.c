@@ -16,7 +16,7 @@ static int begin(struct reconcile *r, ecrdt_txn *t,
     int rc = fp_scan_begin(&r->scan, t, name, &r->ask.f, key);
     r->here = rc == 1;
     r->leaf = RECONCILE_LEAF;
-    r->scan.recompute = r->ask.flags & FP_AUDIT;
+    r->scan.audit = r->ask.flags & FP_AUDIT;
     struct bucket *bk = r->scan.bk;
     r->gen = r->here ? bk->head.gen : 0;
     for (size_t i = 0; i < sizeof out / sizeof *out && rc >= 0; i++) {
@@ -126,17 +126,14 @@ static int add_split(struct reconcile *r) {
     return ECRDT_OK;
 }
 
-static bool clocks_equal(const struct reconcile *r) {
-    const struct vv *clk = &r->ask.clks[r->ask.parts[r->at].clk];
-    for (size_t i = 0; i < r->scan.n; i++)
-        if (!vv_eq(&r->scan.bk->rs.r[r->scan.blocks[i].range].clk, clk))
-            return false;
-    return true;
+/* In an audit: is the part at the clock in the FP here, too? */
+static bool comparable(const struct reconcile *r) {
+    const struct fp_part *p = &r->ask.parts[r->at];
+    return r->here &&
+           ranges_at(&r->scan.bk->rs, &p->lo, fp_hi(p), &r->ask.clks[p->clk]);
 }
 
 static int part_audited(struct reconcile *r, bool equal, uint64_t count) {
-    if (!clocks_equal(r))
-        return add_at_theirs(r, &r->want);
     if (equal)
         return add_at_theirs(r, &r->same);
     return count <= r->leaf ? add_at_theirs(r, &r->leaf_parts) : ECRDT_OK;
@@ -166,7 +163,13 @@ static int part_done(struct reconcile *r) {
 }
 
 int reconcile_step(struct reconcile *r, uint64_t items) {
-    while (r->here && r->at < r->ask.n) {
+    bool audit = r->compare && r->ask.flags & FP_AUDIT;
+    for (; r->at < r->ask.n && (r->here || audit); r->at++) {
+        if (audit && !comparable(r)) {
+            if (add_at_theirs(r, &r->want) < 0)
+                return ECRDT_ENOMEM;
+            continue;
+        }
         const struct fp_part *p = &r->ask.parts[r->at];
         int rc = r->scan.n ? ECRDT_OK
                            : fp_scan_range(&r->scan, &p->lo, fp_hi(p), r->fan);
@@ -178,7 +181,6 @@ int reconcile_step(struct reconcile *r, uint64_t items) {
         if (rc < 0)
             return rc;
         r->scan.n = 0;
-        r->at++;
     }
     return 1;
 }
@@ -238,6 +240,81 @@ int reconcile_items(ecrdt_txn *t, const char *bucket, uint64_t *n) {
         rc = txn_head(t, bk);
     if (rc == ECRDT_OK && bk)
         *n = bk->head.live + bk->head.tombs;
+    return rc;
+}
+
+/* ---- a random range --------------------------------------------------------
+ */
+
+static slice id_of(slice key) {
+    return slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
+                    key.len - BUCKET_PREFIX);
+}
+
+static bool in_bucket(const struct bucket *bk, slice key) {
+    return key.len > BUCKET_PREFIX && item_key_bucket(key) == bk->id;
+}
+
+/* A place between the first and the last id: what they share, then a byte
+ * between theirs, then random ones. 1; 0 if there are no items. */
+static int random_place(struct db_cursor *c, const struct bucket *bk,
+                        uint64_t random, struct item_key *out) {
+    struct item_id first;
+    uint8_t prefix[BUCKET_PREFIX];
+    item_key_prefix(prefix, bk->id);
+    slice key = slice_of(prefix, sizeof prefix), rec;
+    int rc = db_cursor_seek(c, &key, &rec);
+    if (rc <= 0 || !in_bucket(bk, key))
+        return rc < 0 ? rc : 0;
+    item_id_set(&first, id_of(key));
+    item_key_prefix(prefix, bk->id + 1);
+    key = slice_of(prefix, sizeof prefix);
+    rc = db_cursor_before(c, &key, &rec);
+    if (rc <= 0 || !in_bucket(bk, key))
+        return rc < 0 ? rc : 0;
+    slice last = id_of(key);
+    const uint8_t *b = last.data;
+    uint8_t id[ITEM_ID_MAX];
+    size_t n = 0;
+    while (n < first.len && n < last.len && first.b[n] == b[n])
+        n++;
+    memcpy(id, b, n);
+    if (n < first.len && n < last.len) {
+        id[n] = (uint8_t)(first.b[n] +
+                          (random & 0xff) % (uint64_t)(b[n] - first.b[n] + 1));
+        for (n++; n < ITEM_ID_MAX && (random >>= 8) != 0;)
+            id[n++] = (uint8_t)random;
+    }
+    item_key_set(out, bk->id, slice_of(id, n), 0);
+    return 1;
+}
+
+int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
+                     uint64_t items, struct item_id *lo, struct item_id *hi,
+                     bool *bounded) {
+    struct item_key from;
+    struct db_cursor *c;
+    struct bucket *bk;
+    slice rec;
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc == 1)
+        rc = db_cursor_open(t->db, DB_ITEMS, &c);
+    if (rc < 0 || !bk)
+        return rc;
+    rc = random_place(c, bk, random, &from);
+    slice key = item_key_db(&from);
+    *bounded = false;
+    if (rc == 1) {
+        item_id_set(lo, item_key_id(&from));
+        rc = db_cursor_seek(c, &key, &rec);
+        for (; rc == 1 && in_bucket(bk, key) && items; items--)
+            rc = db_cursor_next(c, &key, &rec);
+        *bounded = rc == 1 && in_bucket(bk, key);
+        if (*bounded)
+            item_id_set(hi, id_of(key));
+        rc = rc < 0 ? rc : 1;
+    }
+    db_cursor_close(c);
     return rc;
 }
 

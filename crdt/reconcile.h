@@ -31,7 +31,7 @@ struct fp_scan {
     uint64_t *f; /* tombs <= it are left out; by origin number */
     uint32_t n_origins;
     uint8_t key[RECONCILE_KEY];
-    bool recompute; /* e16 from the content, not as stored */
+    bool audit; /* live siblings only, e16 made anew from the content */
     struct fp_block *blocks;
     size_t n, cap, max;
     uint64_t size; /* items of a block */
@@ -86,6 +86,11 @@ int reconcile_ask(ecrdt_txn *t, const char *bucket, const struct ranges *peer,
 
 /* Items and tombs of a bucket in t's snapshot. */
 int reconcile_items(ecrdt_txn *t, const char *bucket, uint64_t *n);
+
+/* A random stretch of about so many items: 1, 0 if the bucket has none. */
+int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
+                     uint64_t items, struct item_id *lo, struct item_id *hi,
+                     bool *bounded);
 
 struct raise_report {
     bool stale;       /* the bucket's gen is another one: nothing was raised */

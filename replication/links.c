@@ -211,6 +211,7 @@ static void adopt(struct link *l, uint64_t now_ms) {
 
 /* The handshake is over and the peer known. */
 static void on_ready(struct link *l, uint64_t now_ms) {
+    bool auditor = l->s->peer.role == PEER_AUDITOR;
     l->ready = true;
     if (!l->dialed)
         l->n->half_open--;
@@ -221,6 +222,9 @@ static void on_ready(struct link *l, uint64_t now_ms) {
     struct link *old = p ? p->link : NULL;
     if (!p) {
         link_stop(l, BYE_STOP, "this key is configured no more", now_ms);
+    } else if (auditor) { /* beside the link that replicates, if any */
+        if (gossip_add(&l->n->gossip, l->s) < 0)
+            link_stop(l, BYE_STORE, ecrdt_errmsg(), now_ms);
     } else if (old && !newer_wins(old, l)) {
         link_stop(l, BYE_DUPLICATE, "another link is kept", now_ms);
     } else if (gossip_add(&l->n->gossip, l->s) < 0) {
@@ -234,6 +238,8 @@ static void on_ready(struct link *l, uint64_t now_ms) {
 
 void link_stop(struct link *l, enum bye_code code, const char *why,
                uint64_t now_ms) {
+    if (l->s)
+        node_audit_leave(l->n, l->s);
     if (l->s)
         session_bye(l->s, code, now_ms, why);
     else
@@ -339,8 +345,10 @@ static void link_free(struct link *l, uint64_t now_ms) {
     stranger_lost(l);
     if (!l->dialed && !l->ready)
         n->half_open--;
-    if (l->s)
+    if (l->s) {
+        node_audit_leave(n, l->s);
         gossip_remove(&n->gossip, l->s);
+    }
     n->loop->t->conn_close(l->conn);
     session_free(l->s);
     forget(n, l);

@@ -1,5 +1,6 @@
 /* message.h: what two nodes say to each other once their channel is open:
- * hello, clock, chunk, fingerprints, keepalive and bye, as strict and bounded msgpack. */
+ * hello, clock, chunk, fingerprints, keepalive and bye, as strict and bounded
+ * msgpack. */
 #ifndef REPLICATION_MESSAGE_H
 #define REPLICATION_MESSAGE_H
 #include "crdt/chunk.h"

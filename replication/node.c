@@ -118,6 +118,7 @@ static void work(void *ctx) {
         gossip_wake(&n->gossip, now_ms);
     }
     step_links(n, now_ms); /* a new session joins the round below */
+    uint64_t audit = node_audit_step(n, now_ms);
     uint64_t next = gossip_run(&n->gossip, now_ms);
     step_links(n, now_ms);
     uint64_t dial = dial_due(n, now_ms), link = links_deadline(n);
@@ -128,6 +129,7 @@ static void work(void *ctx) {
         next = dial < next ? dial : next;
         next = link < next ? link : next;
         next = acks < next ? acks : next;
+        next = audit < next ? audit : next;
         next = check < next ? check : next;
     }
     n->loop->t->timer_set(n->work, next > now_ms ? next - now_ms : 0);
@@ -349,6 +351,7 @@ void node_free(struct node *n) {
         n->links[0]->over = true;
         link_step(n->links[0], now_ms);
     }
+    node_audit_leave(n, NULL);
     n->loop->t->handle_free(n->work);
     replica_watch(n->conf.store, false);
     n->loop->t->handle_free(n->watch);

@@ -6,6 +6,7 @@
 #include "replication/gossip.h"
 #include "replication/limiter.h"
 #include "replication/loop.h"
+#include "replication/node_audit.h"
 #include "replication/peers.h"
 
 enum {
@@ -35,6 +36,7 @@ struct node_conf {
     const char *realm, *name;
     uint8_t role;       /* enum peer_role */
     uint32_t max_links; /* 0 = NODE_LINKS_MAX */
+    uint64_t audit_ms;  /* between two audits, about; 0 = none */
     bool record;        /* keep the records of peers in the store */
     /* Called after each step of work; may call node_stop(). */
     void (*worked)(void *ctx);
@@ -54,6 +56,7 @@ struct node {
     char name[PEER_NAME_MAX + 1], realm[PEER_NAME_MAX + 1];
     struct loop *loop;
     struct gossip gossip;
+    struct node_audit audit;
     struct peers peers;
     struct acks acks;
     struct limiter limiter;

@@ -35,13 +35,14 @@ enum peer_state {
 };
 
 enum peer_direction { PEER_DIAL, PEER_ACCEPT, PEER_DIRECTIONS };
-enum peer_role { PEER_EDGE, PEER_CORE, PEER_ROLES };
+/* An auditor only compares: its links stand beside those that replicate. */
+enum peer_role { PEER_EDGE, PEER_CORE, PEER_AUDITOR, PEER_ROLES };
 
 /* "in sync" and so on; "?" for a number out of range. */
 const char *peer_state_name(unsigned state);
 /* "dial" or "accept". */
 const char *peer_direction_name(unsigned direction);
-/* "edge" or "core". */
+/* "edge", "core" or "auditor". */
 const char *peer_role_name(unsigned role);
 
 /* What the store tells of one peer; the relay writes it, the CLI reads it. */
@@ -66,6 +67,8 @@ struct peer_record {
     uint64_t refused_parts;       /* of chunks, by our store */
     uint64_t links;               /* handshakes that succeeded */
     uint64_t failures;            /* links and attempts that failed */
+    uint64_t audits;              /* comparisons with it that were finished */
+    uint64_t mismatches;          /* ... that found a difference */
 };
 
 /* What the store tells of the node that replicates it. */

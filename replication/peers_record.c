@@ -3,13 +3,13 @@
 #include "lib/err.h"
 #include "replication/peers.h"
 
-enum { PEER_FIELDS = 25, RELAY_FIELDS = 16, RECORD_VERSION = 1 };
+enum { PEER_FIELDS = 27, RELAY_FIELDS = 16, RECORD_VERSION = 2 };
 
 static const char *const state_names[PEER_STATES] = {
     "down",    "connecting", "handshake",   "syncing",
     "in sync", "refused",    "unreachable", "waiting"};
 static const char *const direction_names[PEER_DIRECTIONS] = {"dial", "accept"};
-static const char *const role_names[PEER_ROLES] = {"edge", "core"};
+static const char *const role_names[PEER_ROLES] = {"edge", "core", "auditor"};
 
 const char *peer_state_name(unsigned state) {
     return state < PEER_STATES ? state_names[state] : "?";
@@ -41,7 +41,8 @@ static const size_t numbers[] = {
     AT(since_ms),      AT(seen_ms),   AT(updated_ms), AT(missing_here),
     AT(missing_there), AT(buckets),   AT(chunks_in),  AT(chunks_out),
     AT(items_in),      AT(items_out), AT(bytes_in),   AT(bytes_out),
-    AT(refused_parts), AT(links),     AT(failures)};
+    AT(refused_parts), AT(links),     AT(failures),   AT(audits),
+    AT(mismatches)};
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 void peers_record_encode(struct buf *out, const struct peer_record *r) {

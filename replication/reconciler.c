@@ -6,6 +6,7 @@
 #include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/mutant.h"
+#include "replication/audit.h"
 #include "replication/session_reconcile.h"
 
 void reconciler_init(struct reconciler *r, ecrdt_store *store) {
@@ -23,6 +24,7 @@ static void drop_work(struct reconciler *r) {
 void reconciler_free(struct reconciler *r) {
     drop_work(r);
     buf_free(&r->scratch);
+    buf_free(&r->items);
 }
 
 void reconciler_leave(struct reconciler *r, const struct session *gone) {
@@ -141,8 +143,45 @@ static int answer_talk(struct reconciler *r, uint64_t now_ms) {
     return rc;
 }
 
-static int answer_fp(struct reconciler *r, uint64_t now_ms) {
-    return answer_talk(r, now_ms);
+/* An auditor sees a few items themselves, payloads and all. */
+static int show_items(struct reconciler *r) {
+    static const struct chunk_budget budget = {CHUNK_BULK_BYTES,
+                                               CHUNK_BULK_ITEMS};
+    struct reconcile *job = &r->job;
+    struct chunk_built built;
+    struct buf chunk = {0};
+    int rc = job->leaf_parts.n ? reconcile_chunk(r->txn, &job->leaf_parts,
+                                                 &budget, &chunk, &built)
+                               : 0;
+    if (rc == 1 && chunk.len <= FP_ITEMS_MAX) {
+        buf_free(&r->items);
+        r->items = chunk;
+        job->same.items = buf_slice(&r->items);
+        return 0;
+    }
+    buf_free(&chunk);
+    return rc < 0 ? rc : 0;
+}
+
+static int answer_audit(struct reconciler *r, uint64_t now_ms) {
+    int rc = show_items(r);
+    if (!rc)
+        rc = send_fp(r, MESSAGE_SAME, &r->job.same, now_ms);
+    return rc < 0 ? rc : send_fp(r, MESSAGE_WANT, &r->job.want, now_ms);
+}
+
+static int send_audit(struct reconciler *r, uint64_t now_ms) {
+    if (!r->s->audit || r->s->audit->state != AUDIT_DUE)
+        return 0;          /* its owner has ended it */
+    if (!r->job.split.n) { /* we have no such bucket */
+        r->s->audit->skipped++;
+        audit_end(r->s->audit);
+        return 0;
+    }
+    int rc = send_fp(r, MESSAGE_FP, &r->job.split, now_ms);
+    if (!rc)
+        audit_sent(r->s->audit, &r->job.split, now_ms);
+    return rc;
 }
 
 /* The first FP of a talk that is ours. */
@@ -154,6 +193,19 @@ static int send_first(struct reconciler *r, uint64_t now_ms) {
     }
     session_talk_begin(r->s, r->m, now_ms);
     return send_fp(r, MESSAGE_FP, &r->job.split, now_ms);
+}
+
+static int work_done(struct reconciler *r, uint64_t now_ms) {
+    switch (r->work) {
+    case WORK_TALK:
+        return send_first(r, now_ms);
+    case WORK_AUDIT:
+        return send_audit(r, now_ms);
+    case WORK_ANSWER:
+        break;
+    }
+    return r->job.ask.flags & FP_AUDIT ? answer_audit(r, now_ms)
+                                       : answer_talk(r, now_ms);
 }
 
 /* ---- the work in hand -----------------------------------------------------
@@ -178,6 +230,19 @@ static int begin_ours(struct reconciler *r, const uint8_t key[32]) {
     return rc;
 }
 
+static int begin_audit(struct reconciler *r, const uint8_t key[32]) {
+    struct audit *a = r->s->audit;
+    struct fp ask = {.bucket = ecrdt_str(a->m->bucket), .flags = FP_AUDIT};
+    for (size_t i = 0; i < a->parts.n; i++) {
+        const struct fp_part *p = &a->parts.parts[i];
+        if (!fp_add(&ask, &p->lo, fp_hi(p), 0, false)) {
+            fp_free(&ask);
+            return ECRDT_ENOMEM;
+        }
+    }
+    return reconcile_sum(&r->job, r->txn, &ask, audit_fan(a), key);
+}
+
 static int begin_answer(struct reconciler *r, const uint8_t key[32],
                         uint64_t now_ms) {
     struct session_ask *a = r->s->asks;
@@ -189,6 +254,12 @@ static int begin_answer(struct reconciler *r, const uint8_t key[32],
         rc = send_items(r, &want, now_ms);
     fp_free(&want);
     return rc;
+}
+
+static enum reconciler_work next_work(struct session *s, uint64_t now_ms) {
+    return s->asks                                   ? WORK_ANSWER
+           : s->audit && audit_due(s->audit, now_ms) ? WORK_AUDIT
+                                                     : WORK_TALK;
 }
 
 /* Takes the next work of session s; D1: what it reads is durable first. */
@@ -204,28 +275,36 @@ static int begin_work(struct reconciler *r, struct session *s,
         return rc;
     }
     r->s = s;
-    r->ours = !s->asks;
-    r->m = r->ours ? session_talk_next(s) : s->asks->mirror;
+    r->work = next_work(s, now_ms);
     session_fp_key(s, key);
-    rc = r->ours ? begin_ours(r, key) : begin_answer(r, key, now_ms);
-    bool whole = rc || (!r->ours && s->asks->type == MESSAGE_WANT);
-    if (!r->ours)
+    bool whole = false;
+    if (r->work == WORK_ANSWER) {
+        r->m = s->asks->mirror;
+        whole = s->asks->type == MESSAGE_WANT;
+        rc = begin_answer(r, key, now_ms);
         session_ask_pop(s);
+    } else if (r->work == WORK_TALK) {
+        r->m = session_talk_next(s);
+        rc = begin_ours(r, key);
+    } else {
+        r->m = s->audit->m;
+        rc = begin_audit(r, key);
+    }
     if (rc < 0)
         failed(s, rc, now_ms);
-    if (whole)
+    if (rc < 0 || whole)
         drop_work(r);
     return rc;
 }
 
 /* May the next work of s be done now? */
-static bool ready(struct session *s) {
+static bool ready(struct session *s, uint64_t now_ms) {
     if (s->state != SESSION_LIVE ||
         channel_out(s->channel)->len > SESSION_OUT_MAX)
         return false;
     if (s->asks)
         return s->asks->type == MESSAGE_FP || session_window_open(s);
-    return session_talk_next(s) != NULL;
+    return session_talk_next(s) || (s->audit && audit_due(s->audit, now_ms));
 }
 
 /* One slice; all at once where reading takes the writer lock. */
@@ -236,7 +315,7 @@ static void step(struct reconciler *r, uint64_t now_ms) {
     if (rc == 0)
         return;
     if (rc > 0)
-        rc = r->ours ? send_first(r, now_ms) : answer_fp(r, now_ms);
+        rc = work_done(r, now_ms);
     if (rc < 0)
         failed(r->s, rc, now_ms);
     drop_work(r);
@@ -248,20 +327,25 @@ uint64_t reconciler_at(const struct reconciler *r,
     for (size_t i = 0; i < n && at; i++) {
         if (sessions[i]->raises && r->raise_at_ms < at)
             at = r->raise_at_ms;
-        if (ready(sessions[i]) && r->work_at_ms < at)
+        if (ready(sessions[i], 0) && r->work_at_ms < at)
             at = r->work_at_ms;
+        if (sessions[i]->audit && audit_at(sessions[i]->audit) < at)
+            at = audit_at(sessions[i]->audit);
     }
     return at;
 }
 
 void reconciler_run(struct reconciler *r, struct session *const *sessions,
                     size_t n, uint64_t now_ms) {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         session_talks_tick(sessions[i], now_ms);
+        if (sessions[i]->audit)
+            audit_step(sessions[i]->audit, r->store, now_ms);
+    }
     raise_all(r, sessions, n, now_ms);
     for (size_t i = 0; i < n && !r->txn && now_ms >= r->work_at_ms; i++) {
         struct session *s = sessions[(r->turn + i) % n];
-        if (ready(s))
+        if (ready(s, now_ms))
             begin_work(r, s, now_ms);
         if (r->txn)
             r->turn = (r->turn + i + 1) % n;

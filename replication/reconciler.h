@@ -17,9 +17,13 @@ struct reconciler {
     ecrdt_txn *txn; /* of the work in hand; NULL: there is none */
     struct session *s;
     struct mirror *m; /* whose it is */
-    bool ours;        /* the first FP of a talk of ours */
+    enum reconciler_work {
+        WORK_TALK,   /* the first FP of a talk of ours */
+        WORK_ANSWER, /* to an FP or WANT */
+        WORK_AUDIT   /* an FP of an audit of ours */
+    } work;
     struct reconcile job;
-    struct buf scratch;
+    struct buf scratch, items;
     size_t turn;
     uint64_t work_at_ms, raise_at_ms; /* not before, after a failure */
 };

@@ -1,5 +1,6 @@
 /* session.c: the states of a conversation and what each message does in
  * them; what is told and sent while it lives is in session_push.c. */
+#include "replication/peers.h"
 #include "replication/session_reconcile.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
@@ -21,6 +22,7 @@ int session_open(const struct session_conf *conf, uint64_t now_ms,
         return ECRDT_ENOMEM;
     s->inbox_end = &s->inbox;
     s->initiator = conf->channel.initiator;
+    s->audit_only = conf->hello.role == PEER_AUDITOR;
     s->opened_ms = s->heard_ms = s->spoke_ms = now_ms;
     hello_encode(&hello, &conf->hello);
     struct channel_conf channel = conf->channel;
@@ -159,6 +161,9 @@ static int on_clocks_done(struct session *s, slice body, uint64_t now_ms) {
 
 static int on_chunk(struct session *s, slice body, uint64_t now_ms) {
     (void)now_ms;
+    if (s->audit_only)
+        return err_set(ECRDT_EPEER, "the peer sent a chunk over a link that "
+                                    "only compares");
     struct session_chunk *c = alloc_zeroed(1, sizeof *c);
     if (!c)
         return ECRDT_ENOMEM;
@@ -242,6 +247,7 @@ static void on_ready(struct session *s, const struct channel_event *e,
     s->state = SESSION_SYNCING;
     if (hello_decode(e->body, s->peer_key, &s->peer) < 0)
         refuse(s, BYE_PROTOCOL, now_ms);
+    s->audit_only = s->audit_only || s->peer.role == PEER_AUDITOR;
 }
 
 bool session_wants_read(const struct session *s) {

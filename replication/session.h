@@ -110,9 +110,11 @@ struct session {
     struct session_raise *raises;
     size_t n_asks, n_raises;
     struct session_talk ours, theirs;
-    bool talk_due;     /* of a mirror, perhaps */
-    size_t views_seen; /* how many views have a mirror */
-    size_t cursor;     /* the bucket that pushes next */
+    bool talk_due;       /* of a mirror, perhaps */
+    struct audit *audit; /* its owner's; NULL: none */
+    bool audit_only;     /* one of the two is an auditor: no chunks */
+    size_t views_seen;   /* how many views have a mirror */
+    size_t cursor;       /* the bucket that pushes next */
     uint64_t opened_ms, heard_ms, spoke_ms, closing_ms, held_ms;
     uint64_t apply_at_ms; /* its inbox is not applied earlier */
     struct session_stats stats;

@@ -127,7 +127,7 @@ static int push_bucket(struct session *s, struct push *p, struct mirror *m) {
  * trickle: it carries our newest events, and ends the wait if word of it was
  * lost. */
 static uint64_t push_at(const struct session *s, const struct mirror *m) {
-    if (s->state != SESSION_LIVE || !session_window_open(s) ||
+    if (s->state != SESSION_LIVE || s->audit_only || !session_window_open(s) ||
         !mirror_ready(m) || m->talk.due)
         return UINT64_MAX;
     uint64_t held = m->wait ? s->held_ms + SESSION_HELD_MS : 0;

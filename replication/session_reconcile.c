@@ -4,7 +4,7 @@
 #include "replication/session_reconcile.h"
 #include "crdt/reconcile.h"
 #include "lib/alloc.h"
-#include "lib/mutant.h"
+#include "replication/audit.h"
 
 #define KEY_DOMAIN "edgecrdt-fingerprints-1"
 
@@ -221,10 +221,24 @@ int session_on_fp(struct session *s, slice body, uint64_t now_ms) {
     if (rc < 0)
         return rc;
     s->stats.fps_in++;
+    if (!audit && s->audit_only)
+        return err_set(ECRDT_EPEER, "the peer began a reconciliation over a "
+                                    "link that only compares");
     if (!audit && !accepted(s, mirror, now_ms))
         return 0;
-    session_talk_touch(s, mirror, now_ms);
+    if (!audit)
+        session_talk_touch(s, mirror, now_ms);
     return add_ask(s, mirror, MESSAGE_FP, body);
+}
+
+/* What answers an audit of ours, or nobody's. */
+static int take_audit(struct session *s, uint8_t type, struct fp *m,
+                      struct buf *body) {
+    bool wanted =
+        s->audit && (type == MESSAGE_SAME ? audit_on_same(s->audit, m, body)
+                                          : audit_on_want(s->audit, m, body));
+    s->stats.fp_refused += !wanted;
+    return 0;
 }
 
 int session_on_same(struct session *s, slice body, uint64_t now_ms) {
@@ -234,13 +248,16 @@ int session_on_same(struct session *s, slice body, uint64_t now_ms) {
     int rc = r.body.err
                  ? ECRDT_ENOMEM
                  : take(s, MESSAGE_SAME, buf_slice(&r.body), &r.m, &mirror);
-    if (!rc && !talk_of(s, mirror))
+    bool audit = r.m.flags & FP_AUDIT;
+    if (!rc && audit)
+        rc = take_audit(s, MESSAGE_SAME, &r.m, &r.body);
+    else if (!rc && !talk_of(s, mirror))
         s->stats.fp_refused++;
     else if (!rc && s->n_raises >= SESSION_ASKS_MAX)
         rc = too_many("SAME");
     else if (!rc)
         rc = session_raise_add(s, &r.m, &r.body);
-    if (!rc)
+    if (!rc && !audit)
         session_talk_touch(s, mirror, now_ms);
     fp_free(&r.m);
     buf_free(&r.body);
@@ -249,11 +266,17 @@ int session_on_same(struct session *s, slice body, uint64_t now_ms) {
 
 int session_on_want(struct session *s, slice body, uint64_t now_ms) {
     struct fp m = {0};
+    struct buf own = {0};
     struct mirror *mirror;
-    int rc = take(s, MESSAGE_WANT, body, &m, &mirror);
-    bool more = m.flags & FP_MORE, asks = m.n > 0;
+    buf_put(&own, body.data, body.len);
+    int rc = own.err ? ECRDT_ENOMEM
+                     : take(s, MESSAGE_WANT, buf_slice(&own), &m, &mirror);
+    bool more = m.flags & FP_MORE, asks = m.n > 0, audit = m.flags & FP_AUDIT;
+    if (!rc && audit)
+        rc = take_audit(s, MESSAGE_WANT, &m, &own);
     fp_free(&m);
-    if (rc < 0)
+    buf_free(&own);
+    if (rc < 0 || audit)
         return rc;
     struct session_talk *t = talk_of(s, mirror);
     if (!t) {

@@ -175,6 +175,15 @@ static int check_drain(cfg_t *cfg, cfg_opt_t *opt) {
     return -1;
 }
 
+static int check_audit(cfg_t *cfg, cfg_opt_t *opt) {
+    long v = cfg_opt_getnint(opt, 0);
+    if (v >= 0 && v <= CONFIG_AUDIT_MAX_S)
+        return 0;
+    cfg_error(cfg, "audit_interval is 0 (off) to %d seconds, not %ld",
+              CONFIG_AUDIT_MAX_S, v);
+    return -1;
+}
+
 static int check_peer(cfg_t *cfg, cfg_opt_t *opt) {
     cfg_t *peer = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
     const char *title = cfg_title(peer);
@@ -203,6 +212,7 @@ static const struct {
     {"listen", check_listen},
     {"max_links", check_max_links},
     {"drain_timeout", check_drain},
+    {"audit_interval", check_audit},
     {"log_level", check_level},
     {"log_format", check_format},
     {"peer|address", check_address},
@@ -222,6 +232,7 @@ static int parse(const char *path, cfg_t **out) {
         CFG_STR_LIST("listen", NULL, CFGF_NONE),
         CFG_INT("max_links", NODE_LINKS_MAX, CFGF_NONE),
         CFG_INT("drain_timeout", CONFIG_DRAIN_DEFAULT_S, CFGF_NONE),
+        CFG_INT("audit_interval", NODE_AUDIT_DEFAULT_S, CFGF_NONE),
         CFG_STR("log_level", "info", CFGF_NONE),
         CFG_STR("log_format", "logfmt", CFGF_NONE),
         CFG_SEC("peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -304,6 +315,7 @@ static int copy_all(struct config *c, cfg_t *cfg, const char *path) {
     c->role = (uint8_t)role_index(cfg_getstr(cfg, "role"));
     c->max_links = (uint32_t)cfg_getint(cfg, "max_links");
     c->drain_timeout_ms = (uint64_t)cfg_getint(cfg, "drain_timeout") * 1000;
+    c->audit_ms = (uint64_t)cfg_getint(cfg, "audit_interval") * 1000;
     c->log_level = level_index(cfg_getstr(cfg, "log_level"));
     c->n_listen = cfg_size(cfg, "listen");
     if (c->n_listen > RELAY_LISTEN_MAX)

@@ -8,7 +8,8 @@
 enum {
     CONFIG_PATH_MAX = 4095,
     CONFIG_DRAIN_DEFAULT_S = 30,
-    CONFIG_DRAIN_MAX_S = 3600
+    CONFIG_DRAIN_MAX_S = 3600,
+    CONFIG_AUDIT_MAX_S = 86400
 };
 
 struct config {
@@ -22,7 +23,7 @@ struct config {
     struct node_peer *peers;
     size_t n_peers;
     uint32_t max_links;
-    uint64_t drain_timeout_ms;
+    uint64_t drain_timeout_ms, audit_ms;
     int log_level; /* enum ecrdt_level */
 };
 

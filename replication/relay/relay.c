@@ -133,9 +133,11 @@ static int apply_config(struct relay *r, const struct config *c) {
     int rc = node_listen(r->node, c->listen, c->n_listen);
     if (!rc)
         rc = node_set_peers(r->node, c->peers, c->n_peers);
-    if (!rc)
-        r->node->conf.max_links = c->max_links;
-    return rc;
+    if (rc < 0)
+        return rc;
+    r->node->conf.max_links = c->max_links;
+    r->node->conf.audit_ms = c->audit_ms;
+    return 0;
 }
 
 static int reload(struct relay *r) {
