@@ -131,6 +131,11 @@ static void human_peer(const struct known *p, const struct peer_record *r) {
            peer_direction_name(r->direction),
            runs ? peer_state_name(r->state) : "no relay", r->missing_here,
            r->missing_there, seen);
+    if (r->mismatches)
+        printf("  audit: %" PRIu64 " of %" PRIu64 " comparisons found other "
+               "content at the same clock; see the relay's log, and "
+               "'edgecrdt verify --against'\n",
+               r->mismatches, r->audits);
     if (*r->error && !peer_in_sync(p, r))
         printf("  error: %s\n", r->error);
 }
@@ -188,6 +193,8 @@ static void json_peer(struct cli *c, const struct known *p,
     out_uint(c, "refused_parts", r->refused_parts);
     out_uint(c, "links", r->links);
     out_uint(c, "failures", r->failures);
+    out_uint(c, "audits", r->audits);
+    out_uint(c, "mismatches", r->mismatches);
     out_end(c);
 }
 

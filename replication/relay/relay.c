@@ -137,6 +137,7 @@ static int apply_config(struct relay *r, const struct config *c) {
         return rc;
     r->node->conf.max_links = c->max_links;
     r->node->conf.audit_ms = c->audit_ms;
+    r->node->audit.next_ms = 0;
     return 0;
 }
 
@@ -253,6 +254,7 @@ static int open_node(struct relay *r) {
                            .name = r->conf.name,
                            .role = r->conf.role,
                            .max_links = r->conf.max_links,
+                           .audit_ms = r->conf.audit_ms,
                            .record = true,
                            .worked = worked,
                            .ctx = r};

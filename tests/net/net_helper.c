@@ -1,5 +1,6 @@
 /* net_helper.c: what the network tests do to stores and links from their
  * shell scripts: one verb a run. */
+#include "crdt/door.h"
 #include "edgecrdt_sync.h"
 #include "lib/crypto.h"
 #include "replication/link/channel.h"
@@ -245,6 +246,31 @@ static int receipts(char **a) {
     }
     print_times("receipts", us, n);
     free(us);
+    return ecrdt_close(s) < 0;
+}
+
+/* tamper STORE BUCKET KEY lose|alter: what damage behind the library's back
+ * does to a register's record, with a good checksum. */
+static int tamper(char **a) {
+    ecrdt_store *s = open_store(a[0]);
+    struct item_key k;
+    struct bucket *bk;
+    struct buf rec = {0};
+    ecrdt_txn *t;
+    slice v;
+    if (replica_begin(s, true, 5000, &t) < 0 ||
+        door_item(t, a[1], false, TAG_REGISTER, ecrdt_str(a[2]),
+                  slice_of(NULL, 0), &bk, &k) != 1 ||
+        db_cursor_find(t->items, item_key_db(&k), &v) != 1)
+        die("tamper");
+    buf_put(&rec, v.data, v.len);
+    rec.data[rec.len - 1] ^= 1;
+    int rc = *a[3] == 'l'
+                 ? db_cursor_del(t->items)
+                 : db_cursor_put(t->items, item_key_db(&k), &rec, true);
+    buf_free(&rec);
+    if (rc < 0 || ecrdt_commit(t) < 0)
+        die("tamper");
     return ecrdt_close(s) < 0;
 }
 
@@ -510,15 +536,15 @@ int main(int argc, char **argv) {
         const char *name;
         int (*fn)(char **a);
         int args;
-    } verbs[] = {{"keygen", keygen, 1},    {"init", init, 2},
-                 {"set", set, 4},          {"fill", fill, 6},
-                 {"wait", wait_value, 5},  {"digest", digest, 2},
-                 {"same", same, 4},        {"load", load, 5},
-                 {"latency", latency, 4},  {"hold", hold, 1},
-                 {"peers", peers, 1},      {"sync", sync_with, 4},
-                 {"garbage", garbage, 2},  {"hostile", hostile, 5},
-                 {"deaf", deaf, 5},        {"half", half, 2},
-                 {"receipts", receipts, 3}};
+    } verbs[] = {{"keygen", keygen, 1},   {"init", init, 2},
+                 {"set", set, 4},         {"fill", fill, 6},
+                 {"wait", wait_value, 5}, {"digest", digest, 2},
+                 {"same", same, 4},       {"load", load, 5},
+                 {"latency", latency, 4}, {"hold", hold, 1},
+                 {"tamper", tamper, 4},   {"peers", peers, 1},
+                 {"sync", sync_with, 4},  {"garbage", garbage, 2},
+                 {"hostile", hostile, 5}, {"deaf", deaf, 5},
+                 {"half", half, 2},       {"receipts", receipts, 3}};
     if (crypto_init() < 0)
         die("crypto");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
