@@ -28,7 +28,7 @@ against() { # WANTED STORE KEY_OF [OPTION...]
 says() { grep -qE -- "$1" "$tmp/out" || ! sed 's/^/# /' "$tmp/out"; }
 audited() { # until the relay's record counts one, for 10 seconds
     for _ in $(seq 100); do
-        "$E" -s "$tmp/e1" -j peers | grep -qE "\"audits\":[1-9]" && return 0
+        "$E" -s "$tmp/e1" --json peers | grep -qE "\"audits\":[1-9]" && return 0
         sleep 0.1
     done
     return 1
@@ -36,31 +36,33 @@ audited() { # until the relay's record counts one, for 10 seconds
 
 check 'equal stores: exit 0' against 0 e1 e1
 check 'and it says so' says '^equal$'
-check 'JSON counts' against 0 e1 e1 -j
+check 'JSON counts' against 0 e1 e1 --json
 check 'buckets and bytes' says '"equal":true,"buckets":2.*"bytes":[0-9]{3,5}}'
 check 'the link of the relay stands' peer_says e1 'state=in sync'
 check 'audits go on' audited
 check 'and find nothing' bash -c \
     "! grep -q AUDIT '$tmp/core.log' '$tmp/e1.log'"
 
-check 'a record is altered at e1' "$H" tamper "$tmp/e1" b user/00000042 alter
+check 'a record is altered at e1' "$H" tamper "$tmp/e1" b user/0000042 alter
 check 'verify --against: exit 1' against 1 e1 e1
-check 'names bucket, type and key' says '^b	register	user/00000042	here:'
+check 'names bucket, type and key' says '^b	register	user/0000042	here:'
 check 'and events of both sides' says \
     'here:	[0-9a-f]{32}:[0-9]+	there:	[0-9a-f]{32}:[0-9]+$'
-check 'once more as JSON' against 1 e1 e1 -j
+check 'once more as JSON' against 1 e1 e1 --json
 check 'with a sum' says '"equal":false,"buckets":2,.*"findings":1'
 check 'a record is lost at the core' "$H" tamper "$tmp/core" c \
-    other/00000007 lose
+    other/0000007 lose
 check 'is seen, too' against 1 e1 e1
-check 'as nothing there' says 'other/00000007	here:	[0-9a-f:]*	there:	nothing'
+check 'as nothing there' says 'other/0000007	here:	[0-9a-f:]*	there:	nothing'
 check 'the audit of e1 logs it' logged e1 'msg="AUDIT:' 40
-check 'with the key' bash -c \
-    "grep -hE 'AUDIT.*bucket=\"[bc]\" key=\"register (user/00000042|other/00000007)\"' \
-    '$tmp/e1.log' | grep -q ."
+names_it() {
+    grep -h AUDIT "$tmp/e1.log" | grep -qE \
+        'key="register (user/0000042|other/0000007)"'
+}
+check 'with the key' names_it
 mismatched() {
     for _ in $(seq 50); do
-        "$E" -s "$tmp/e1" -j peers | grep -qE "\"mismatches\":[1-9]" &&
+        "$E" -s "$tmp/e1" --json peers | grep -qE "\"mismatches\":[1-9]" &&
             return 0
         sleep 0.1
     done
