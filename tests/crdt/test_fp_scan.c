@@ -1,0 +1,193 @@
+/* test_fp_scan.c: sums over stretches, compared with sums made naively item
+ * by item, however they are sliced and cut. */
+#include "crdt/clocks.h"
+#include "crdt/fp_scan.h"
+#include "tests/crdt/kit.h"
+
+static const uint8_t key[RECONCILE_KEY] = "key";
+
+/* Writes and deletes of n random keys, some of them sets. */
+static void scribble(struct rng *r, int n) {
+    ecrdt_txn *t = kit_write(0);
+    for (int i = 0; i < n; i++) {
+        char k[32];
+        snprintf(k, sizeof k, "key-%03d", (int)rng_below(r, 300));
+        if (rng_below(r, 4) == 0)
+            assert_true(ecrdt_reg_del(t, KIT_B, slice_str(k)) >= 0);
+        else if (rng_below(r, 3))
+            assert_ok(ecrdt_reg_set(t, KIT_B, slice_str(k), slice_str(k)));
+        else
+            assert_true(
+                ecrdt_set_add(t, KIT_B, slice_str("a set"), slice_str(k)) >= 0);
+    }
+    assert_ok(ecrdt_commit(t));
+}
+
+/* The sum of [lo, hi) by one hash an item, from decoded records. */
+static uint64_t naive(ecrdt_txn *t, const struct vv *f, slice lo, slice hi,
+                      uint8_t sum[FP_SUM]) {
+    struct bucket *bk;
+    struct db_cursor *c;
+    struct item it = {0};
+    struct buf text = {0};
+    uint64_t count = 0;
+    uint8_t from[BUCKET_PREFIX], len[2], h[16];
+    memset(sum, 0, FP_SUM);
+    assert_code(1, txn_bucket(t, KIT_B, false, &bk));
+    item_key_prefix(from, bk->id);
+    assert_ok(db_cursor_open(t->db, DB_ITEMS, &c));
+    slice k = slice_of(from, sizeof from), rec;
+    for (int rc = db_cursor_seek(c, &k, &rec); rc == 1;
+         rc = db_cursor_next(c, &k, &rec)) {
+        slice id = slice_of((const uint8_t *)k.data + 2, k.len - 2);
+        if (slice_cmp(id, lo) < 0 || (hi.len && slice_cmp(id, hi) >= 0))
+            continue;
+        assert_ok(item_decode(&it, rec));
+        assert_int_equal(it.n, 1); /* one writer */
+        if (!event_live(&it.ev[0]) &&
+            vv_covers(f, origin_id(t, it.ev[0].origin), it.ev[0].seq))
+            continue;
+        buf_clear(&text);
+        store16(len, (uint16_t)id.len);
+        buf_put(&text, len, 2);
+        buf_put(&text, id.data, id.len);
+        buf_put(&text, it.ev[0].e16, 16);
+        crypto_blake2b_keyed(h, buf_slice(&text), key);
+        digest_add(sum, h);
+        count++;
+    }
+    db_cursor_close(c);
+    item_free(&it);
+    buf_free(&text);
+    return count;
+}
+
+static void assert_blocks(ecrdt_txn *t, const struct fp_scan *s,
+                          const struct vv *f, slice lo, slice hi) {
+    uint8_t sum[FP_SUM], want[FP_SUM];
+    uint64_t total = naive(t, f, lo, hi, want);
+    assert_int_equal(fp_scan_total(s, sum), total);
+    assert_memory_equal(sum, want, FP_SUM);
+    assert_slice_equal(item_id_slice(&s->blocks[0].lo), lo);
+    for (size_t i = 0; i < s->n; i++) {
+        bool last = i + 1 == s->n;
+        slice a = item_id_slice(&s->blocks[i].lo);
+        slice b = last ? hi : item_id_slice(&s->blocks[i + 1].lo);
+        assert_true(last || slice_cmp(a, b) < 0);
+        assert_int_equal(naive(t, f, a, b, want), s->blocks[i].count);
+        assert_memory_equal(want, s->blocks[i].sum, FP_SUM);
+    }
+}
+
+static void sums_are_those_made_naively(void **state) {
+    struct rng r = rng_seed();
+    ecrdt_node me;
+    (void)state;
+    for (int round = 0; round < 60; round++) {
+        struct vv f = {0};
+        struct fp_scan s;
+        struct item_id lo = {0}, hi = {0};
+        char a[24], b[24];
+        scribble(&r, 60);
+        assert_ok(ecrdt_node_id(kit(0), &me));
+        assert_ok(vv_raise(&f, me.b, rng_below(&r, 2000), 0));
+        snprintf(a, sizeof a, "key-%03d", (int)rng_below(&r, 200));
+        snprintf(b, sizeof b, "key-%03d", 200 + (int)rng_below(&r, 100));
+        bool all = rng_below(&r, 3) == 0;
+        if (!all) {
+            item_id_set(&lo, slice_str(a));
+            item_id_set(&hi, slice_str(b));
+        }
+        size_t max = 1 + (size_t)rng_below(&r, 40);
+        ecrdt_txn *t = kit_read(0);
+        assert_code(1, fp_scan_begin(&s, t, KIT_B, &f, key));
+        assert_ok(fp_scan_range(&s, &lo, all ? NULL : &hi, max));
+        for (uint64_t n = 0; fp_scan_step(&s, &n) == 0; n = 7)
+            continue;
+        assert_in_range(s.n, 1, max);
+        assert_blocks(t, &s, &f, item_id_slice(&lo), item_id_slice(&hi));
+        fp_scan_end(&s);
+        ecrdt_abort(t);
+        vv_free(&f);
+    }
+}
+
+/* Blocks end where our ranges do, those without items too. */
+static void a_block_lies_in_one_range(void **state) {
+    struct rng r = rng_seed();
+    static const char *const cuts[] = {"aa", "key-0", "key-1", "key-15", "x"};
+    struct vv f = {0};
+    struct fp_scan s;
+    struct item_id lo = {0};
+    struct bucket *bk;
+    uint8_t other[16] = {9};
+    size_t at;
+    (void)state;
+    scribble(&r, 200);
+    ecrdt_txn *t = kit_write(0);
+    assert_code(1, txn_bucket(t, KIT_B, false, &bk));
+    assert_ok(clocks_load(t, bk));
+    for (uint32_t i = 0; i < 5; i++)
+        assert_ok(ranges_cut(&bk->rs, slice_str(cuts[i]), 10 + i, &at));
+    for (uint32_t i = 0; i < 6; i++)
+        assert_ok(vv_raise(&bk->rs.r[i].clk, other, i + 1, 0));
+    bk->ranges_dirty = true;
+    assert_ok(ecrdt_commit(t));
+    t = kit_read(0);
+    assert_code(1, fp_scan_begin(&s, t, KIT_B, &f, key));
+    assert_ok(fp_scan_range(&s, &lo, NULL, 1));
+    uint64_t all = UINT64_MAX;
+    assert_code(1, fp_scan_step(&s, &all));
+    assert_int_equal(s.n, 6);
+    for (size_t i = 1; i < 6; i++)
+        assert_slice_equal(item_id_slice(&s.blocks[i].lo),
+                           slice_str(cuts[i - 1]));
+    assert_blocks(t, &s, &f, slice_of("", 0), slice_of("", 0));
+    fp_scan_end(&s);
+    ecrdt_abort(t);
+}
+
+/* A key is not cut unless it is large: the set's elements are many. */
+static void cuts_fall_between_keys(void **state) {
+    struct fp_scan s;
+    struct vv f = {0};
+    struct item_id lo = {0};
+    uint64_t all = UINT64_MAX;
+    (void)state;
+    ecrdt_txn *t = kit_write(0);
+    for (int i = 0; i < 200; i++) {
+        char k[16], e[16];
+        snprintf(k, sizeof k, "set-%02d", i / 2);
+        snprintf(e, sizeof e, "e%d", i);
+        assert_code(1, ecrdt_set_add(t, KIT_B, slice_str(k), slice_str(e)));
+    }
+    assert_ok(ecrdt_commit(t));
+    t = kit_read(0);
+    assert_code(1, fp_scan_begin(&s, t, KIT_B, &f, key));
+    assert_ok(fp_scan_range(&s, &lo, NULL, 10));
+    assert_code(1, fp_scan_step(&s, &all));
+    for (size_t i = 0; i < s.n; i++)
+        assert_int_equal(s.blocks[i].count % 2, 0);
+    fp_scan_end(&s);
+    ecrdt_abort(t);
+}
+
+static void an_absent_bucket_has_no_scan(void **state) {
+    struct fp_scan s;
+    struct vv f = {0};
+    (void)state;
+    ecrdt_txn *t = kit_read(0);
+    assert_code(0, fp_scan_begin(&s, t, "nowhere", &f, key));
+    fp_scan_end(&s);
+    ecrdt_abort(t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        kit_test(sums_are_those_made_naively),
+        kit_test(a_block_lies_in_one_range),
+        kit_test(cuts_fall_between_keys),
+        kit_test(an_absent_bucket_has_no_scan),
+    };
+    return TEST_RUN(tests);
+}
