@@ -236,9 +236,10 @@ int reconcile_items(ecrdt_txn *t, const char *bucket, uint64_t *n) {
     struct bucket *bk;
     *n = 0;
     int rc = txn_bucket(t, bucket, false, &bk);
-    if (rc == 1)
-        rc = txn_head(t, bk);
-    if (rc == ECRDT_OK && bk)
+    if (rc <= 0)
+        return rc;
+    rc = txn_head(t, bk);
+    if (rc == ECRDT_OK)
         *n = bk->head.live + bk->head.tombs;
     return rc;
 }
@@ -299,7 +300,9 @@ int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
     int rc = txn_bucket(t, bucket, false, &bk);
     if (rc == 1)
         rc = db_cursor_open(t->db, DB_ITEMS, &c);
-    if (rc < 0 || !bk)
+    else
+        return rc;
+    if (rc < 0)
         return rc;
     rc = random_place(c, bk, random, &from);
     slice key = item_key_db(&from);

@@ -1,0 +1,320 @@
+/* test_reconcile.c: what is made of an FP, and when a clock is raised; whole
+ * talks beside an oracle are in tests/laws. */
+#include "crdt/reconcile.h"
+#include "crdt/clocks.h"
+#include "tests/crdt/kit.h"
+
+static const uint8_t key[RECONCILE_KEY] = "key";
+static const uint8_t o1[ORIGIN_SIZE] = {1};
+
+static void set(size_t i, const char *k, const char *v) {
+    ecrdt_txn *t = kit_write(i);
+    assert_ok(ecrdt_reg_set(t, KIT_B, slice_str(k), slice_str(v)));
+    assert_ok(ecrdt_commit(t));
+}
+
+static void fill(size_t i, int n) {
+    ecrdt_txn *t = kit_write(i);
+    for (int k = 0; k < n; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "k%05d", k);
+        assert_ok(ecrdt_reg_set(t, KIT_B, slice_str(name), slice_str("v")));
+    }
+    assert_ok(ecrdt_commit(t));
+}
+
+/* The FP of store i over its whole bucket, as bytes. */
+static void ask(size_t i, uint8_t flags, struct buf *out) {
+    struct fp m = {.bucket = slice_str(KIT_B), .flags = flags};
+    struct item_id lowest = {0};
+    struct reconcile r = {0};
+    ecrdt_txn *t = kit_read(i);
+    assert_non_null(fp_add(&m, &lowest, NULL, 0, false));
+    assert_ok(reconcile_sum(&r, t, &m, 1, key));
+    assert_code(1, reconcile_step(&r, UINT64_MAX));
+    assert_int_equal(r.split.n, 1);
+    fp_encode(out, &r.split, true);
+    reconcile_free(&r);
+    ecrdt_abort(t);
+}
+
+static ecrdt_txn *compare(size_t i, const struct buf *fp, struct reconcile *r) {
+    ecrdt_txn *t = kit_read(i);
+    *r = (struct reconcile){0};
+    assert_ok(reconcile_compare(r, t, buf_slice(fp), key));
+    assert_code(1, reconcile_step(r, UINT64_MAX));
+    return t;
+}
+
+static void done(ecrdt_txn *t, struct reconcile *r) {
+    reconcile_free(r);
+    ecrdt_abort(t);
+}
+
+static uint64_t knows(size_t i, const uint8_t origin[ORIGIN_SIZE]) {
+    struct ranges rs = {0};
+    struct vv floor = {0};
+    ecrdt_txn *t = kit_read(i);
+    assert_ok(replica_clock(t, KIT_B, &rs, &floor));
+    ecrdt_abort(t);
+    uint64_t seq = vv_seq(&rs.r[0].clk, origin);
+    for (size_t k = 1; k < rs.n; k++)
+        if (vv_seq(&rs.r[k].clk, origin) < seq)
+            seq = vv_seq(&rs.r[k].clk, origin);
+    ranges_free(&rs);
+    vv_free(&floor);
+    return seq;
+}
+
+static struct raise_report raise(size_t i, const struct fp *m) {
+    struct raise_report r;
+    ecrdt_txn *t = kit_write(i);
+    assert_ok(reconcile_raise(t, m, &r));
+    assert_ok(ecrdt_commit(t));
+    return r;
+}
+
+/* A part over everything at origin's seq. */
+static void claim(struct fp *m, const char *lo, const char *hi,
+                  const uint8_t origin[ORIGIN_SIZE], uint64_t seq) {
+    struct vv clk = {0};
+    struct item_id a, b;
+    uint32_t no;
+    m->bucket = slice_str(KIT_B);
+    item_id_set(&a, slice_str(lo));
+    item_id_set(&b, slice_str(hi));
+    assert_ok(vv_raise(&clk, origin, seq, 1));
+    assert_ok(fp_add_clock(m, &clk, &no));
+    assert_non_null(fp_add(m, &a, *hi ? &b : NULL, no, false));
+    vv_free(&clk);
+}
+
+/* Equal, few, many: what each becomes. */
+static void what_differs_is_sent_or_split(void **state) {
+    struct buf fp = {0};
+    struct reconcile r;
+    (void)state;
+    fill(0, 1000);
+    ask(0, 0, &fp);
+    ecrdt_txn *t = compare(0, &fp, &r);
+    assert_true(r.raise.n == 1 && r.same.n == 1 && r.differing == 0);
+    assert_true(!r.split.n && !r.leaf_parts.n && !r.want.n);
+    done(t, &r);
+    set(1, "k00000", "mine");
+    t = compare(1, &fp, &r); /* little is here: it goes, the rest is asked */
+    assert_true(!r.raise.n && !r.same.n && !r.split.n);
+    assert_true(r.leaf_parts.n == 1 && r.want.n == 1);
+    done(t, &r);
+    fill(1, 999);
+    t = compare(1, &fp, &r);
+    assert_true(!r.raise.n && !r.same.n && !r.leaf_parts.n && !r.want.n);
+    assert_in_range(r.split.n, 500, RECONCILE_WIDE);
+    done(t, &r);
+    t = kit_read(2); /* no such bucket: nothing is said of it */
+    r = (struct reconcile){0};
+    assert_ok(reconcile_compare(&r, t, buf_slice(&fp), key));
+    assert_code(1, reconcile_step(&r, UINT64_MAX));
+    assert_true(!r.same.n && !r.split.n && !r.want.n && !r.leaf_parts.n);
+    done(t, &r);
+    fp.len--;
+    t = kit_read(1);
+    r = (struct reconcile){0};
+    assert_code(ECRDT_EPEER, reconcile_compare(&r, t, buf_slice(&fp), key));
+    done(t, &r);
+    buf_free(&fp);
+}
+
+/* Another key, another sum: nobody can prepare two ranges that collide. */
+static void sums_belong_to_a_link(void **state) {
+    static const uint8_t other[RECONCILE_KEY] = "another link";
+    struct buf fp = {0};
+    struct reconcile r = {0};
+    (void)state;
+    fill(0, 3);
+    ask(0, 0, &fp);
+    ecrdt_txn *t = kit_read(0);
+    assert_ok(reconcile_compare(&r, t, buf_slice(&fp), other));
+    assert_code(1, reconcile_step(&r, UINT64_MAX));
+    assert_int_equal(r.differing, 1);
+    done(t, &r);
+    buf_free(&fp);
+}
+
+/* Local commits between comparing and raising are harmless; what changes gen
+ * is not. */
+static void gen_decides_whether_to_raise(void **state) {
+    struct fp m = {0};
+    struct chunk_report rep = {0};
+    (void)state;
+    fill(0, 3);
+    claim(&m, "", "", o1, 5);
+    set(0, "k1", "local");
+    assert_false(raise(0, &m).stale);
+    assert_int_equal(knows(0, o1), 5);
+    fp_free(&m);
+    claim(&m, "", "", o1, 9);
+    set(1, "x", "y"); /* a foreign chunk */
+    struct buf chunk = {0};
+    struct ranges none = {0};
+    struct chunk_budget budget = {CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
+    struct chunk_built built;
+    ecrdt_txn *t = kit_read(1);
+    assert_code(1, chunk_build(t, KIT_B, &none, &budget, NULL, &chunk, &built));
+    ecrdt_abort(t);
+    t = kit_write(0);
+    assert_ok(chunk_apply(t, buf_slice(&chunk), &rep));
+    assert_ok(ecrdt_commit(t));
+    assert_true(raise(0, &m).stale);
+    assert_int_equal(knows(0, o1), 5);
+    m.gen = 1;
+    assert_false(raise(0, &m).stale);
+    assert_int_equal(knows(0, o1), 9);
+    fp_free(&m);
+    ranges_free(&none);
+    buf_free(&chunk);
+}
+
+/* The floors of all three rise with the clock. */
+static void floors_rise_with_the_clock(void **state) {
+    static const uint8_t o2[ORIGIN_SIZE] = {2};
+    struct fp m = {0};
+    struct ranges rs = {0};
+    struct vv floor = {0};
+    (void)state;
+    fill(0, 3);
+    claim(&m, "", "", o1, 5);
+    assert_ok(vv_raise(&m.f, o1, 4, 0));
+    assert_ok(vv_raise(&m.floor, o2, 3, 0));
+    assert_int_equal(raise(0, &m).refused, 0);
+    ecrdt_txn *t = kit_read(0);
+    assert_ok(replica_clock(t, KIT_B, &rs, &floor));
+    ecrdt_abort(t);
+    assert_int_equal(vv_seq(&floor, o1), 4);
+    assert_int_equal(vv_seq(&floor, o2), 3);
+    ranges_free(&rs);
+    vv_free(&floor);
+    fp_free(&m);
+}
+
+/* Nobody has more events of ours than we have; cuts are bounded. */
+static void absurd_claims_are_refused(void **state) {
+    struct fp m = {0};
+    ecrdt_node me;
+    (void)state;
+    fill(0, 3);
+    assert_ok(ecrdt_node_id(kit(0), &me));
+    claim(&m, "", "", me.b, 1000);
+    assert_int_equal(raise(0, &m).refused, 1);
+    assert_int_equal(knows(0, me.b), 3);
+    fp_free(&m);
+    for (int i = 0; i < FP_PARTS_MAX; i++) {
+        char lo[16], hi[16];
+        snprintf(lo, sizeof lo, "a%06d", 2 * i);
+        snprintf(hi, sizeof hi, "a%06d", 2 * i + 1);
+        claim(&m, lo, hi, o1, 5 + (uint64_t)(i & 1));
+    }
+    struct raise_report r = raise(0, &m);
+    assert_in_range(r.refused, FP_PARTS_MAX / 2, FP_PARTS_MAX - 100);
+    fp_free(&m);
+    claim(&m, "", "", o1, 9); /* the whole may rise at any time */
+    assert_int_equal(raise(0, &m).refused, 0);
+    assert_code(1, ecrdt_settled(kit(0), KIT_B));
+    fp_free(&m);
+}
+
+/* An audit compares live siblings only, and at equal clocks only. */
+static void an_audit_raises_nothing(void **state) {
+    struct buf fp = {0};
+    struct reconcile r;
+    (void)state;
+    fill(0, 100);
+    fill(1, 100);
+    ask(0, FP_AUDIT, &fp);
+    ecrdt_txn *t = compare(0, &fp, &r);
+    assert_true(!r.raise.n && r.same.n == 1 && !r.want.n);
+    done(t, &r);
+    t = compare(1, &fp, &r); /* another clock */
+    assert_true(!r.raise.n && !r.same.n && r.want.n == 1 && !r.split.n);
+    done(t, &r);
+    t = compare(2, &fp, &r); /* no such bucket */
+    assert_true(!r.same.n && r.want.n == 1);
+    done(t, &r);
+    buf_free(&fp);
+}
+
+/* Stretches in which the peer is below the floor, and no others. */
+static void a_talk_is_about_what_is_below_the_floor(void **state) {
+    struct ranges peer = {0};
+    struct vv none = {0};
+    struct fp m = {0};
+    struct bucket *bk;
+    ecrdt_node me;
+    size_t at;
+    (void)state;
+    fill(0, 100);
+    assert_ok(ecrdt_node_id(kit(0), &me));
+    ecrdt_txn *t = kit_write(0);
+    assert_code(1, txn_bucket(t, KIT_B, false, &bk));
+    assert_ok(clocks_load(t, bk));
+    assert_ok(clocks_raise(t, bk, CLOCK_FLOOR, me.b, 50));
+    assert_ok(ranges_cut(&bk->rs, slice_str("k00050"), 77, &at));
+    assert_ok(vv_raise(&bk->rs.r[at].clk, o1, 1, 1));
+    bk->ranges_dirty = true;
+    assert_ok(ecrdt_commit(t));
+    assert_ok(ranges_init(&peer));
+    assert_ok(vv_raise(&peer.r[0].clk, me.b, 50, 0));
+    assert_ok(ranges_cut(&peer, slice_str("k00050"), 0, &at));
+    peer.r[at].clk.e[0].seq = 49;
+    t = kit_read(0);
+    assert_ok(reconcile_ask(t, KIT_B, &peer, &none, &m));
+    assert_int_equal(m.n, 1);
+    assert_slice_equal(item_id_slice(&m.parts[0].lo), slice_str("k00050"));
+    fp_free(&m);
+    peer.r[at].clk.n = 0; /* it has nothing: chunks are best */
+    assert_ok(reconcile_ask(t, KIT_B, &peer, &none, &m));
+    assert_int_equal(m.n, 0);
+    uint64_t n;
+    assert_ok(reconcile_items(t, KIT_B, &n));
+    assert_int_equal(n, 100);
+    assert_ok(reconcile_items(t, "nowhere", &n));
+    assert_int_equal(n, 0);
+    ecrdt_abort(t);
+    fp_free(&m);
+    ranges_free(&peer);
+}
+
+/* Random stretches lie in the bucket and reach all of it. */
+static void random_stretches_reach_everything(void **state) {
+    struct rng r = rng_seed();
+    struct item_id lo, hi;
+    bool bounded, first = false, last = false;
+    (void)state;
+    fill(0, 1000);
+    set(0, "zz", "the last");
+    ecrdt_txn *t = kit_read(0);
+    for (int i = 0; i < 300; i++) {
+        assert_code(
+            1, reconcile_random(t, KIT_B, rng_u64(&r), 50, &lo, &hi, &bounded));
+        assert_true(!bounded ||
+                    slice_cmp(item_id_slice(&lo), item_id_slice(&hi)) < 0);
+        last = last || !bounded;
+        first = first || lo.b[0] == 'k';
+    }
+    assert_true(first && last);
+    assert_code(0, reconcile_random(t, "nowhere", 1, 50, &lo, &hi, &bounded));
+    ecrdt_abort(t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        kit_test(what_differs_is_sent_or_split),
+        kit_test(sums_belong_to_a_link),
+        kit_test(gen_decides_whether_to_raise),
+        kit_test(floors_rise_with_the_clock),
+        kit_test(absurd_claims_are_refused),
+        kit_test(an_audit_raises_nothing),
+        kit_test(a_talk_is_about_what_is_below_the_floor),
+        kit_test(random_stretches_reach_everything),
+    };
+    return TEST_RUN(tests);
+}
