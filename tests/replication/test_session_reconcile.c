@@ -211,10 +211,175 @@ static void nothing_differs(void **state) {
     world_close(&w);
 }
 
+/* ---- a peer that is a puppet ----------------------------------------------
+ */
+
+static const uint8_t o1[ORIGIN_SIZE] = {1};
+
+static uint64_t knows(size_t i, const uint8_t origin[ORIGIN_SIZE]) {
+    struct ranges rs = {0};
+    read_clock(i, &rs);
+    uint64_t seq = vv_seq(&rs.r[0].clk, origin);
+    ranges_free(&rs);
+    return seq;
+}
+
+/* Node 1 with a few items, the puppet in place of node 0. */
+static void open_puppet(struct puppet *p) {
+    world_open(&w, 2);
+    fill(1, 20);
+    puppet_open(&w, p, 0, 1);
+    world_run(&w, 12);
+    puppet_send(&w, p, MESSAGE_CLOCKS_DONE, slice_of(NULL, 0));
+    assert_int_equal(p->other->s->state, SESSION_LIVE);
+}
+
+/* The sums of node 1 itself, claimed at its clock and o1 up to seq. */
+static void true_sums(const struct puppet *p, uint64_t seq, struct fp *out) {
+    struct fp ask = {.bucket = slice_str("b")};
+    struct item_id lowest = {0};
+    struct reconcile r = {0};
+    uint8_t key[32];
+    ecrdt_txn *t = assert_handle(ecrdt_read(w.node[1].s));
+    session_fp_key(p->other->s, key);
+    assert_non_null(fp_add(&ask, &lowest, NULL, 0, false));
+    assert_ok(reconcile_sum(&r, t, &ask, 1, key));
+    assert_code(1, reconcile_step(&r, UINT64_MAX));
+    ecrdt_abort(t);
+    *out = r.split;
+    r.split = (struct fp){0};
+    out->bucket = slice_str("b");
+    reconcile_free(&r);
+    assert_ok(vv_raise(&out->clks[0], o1, seq, 1));
+}
+
+static void say_fp(struct puppet *p, uint8_t type, const struct fp *m) {
+    struct buf b = {0};
+    fp_encode(&b, m, type == MESSAGE_FP);
+    puppet_send(&w, p, type, buf_slice(&b));
+    buf_free(&b);
+}
+
+/* What the peer's clock is by now does not matter: the one in the FP was
+ * compared (mutant fprole). */
+static void the_clock_in_the_fp_counts(void **state) {
+    struct puppet p;
+    struct fp m;
+    struct ranges rs = {0};
+    struct vv none = {0};
+    struct buf b = {0};
+    struct channel_event e;
+    unsigned same = 0, want = 0;
+    (void)state;
+    open_puppet(&p);
+    read_clock(1, &rs);
+    assert_ok(vv_raise(&rs.r[0].clk, o1, 9, 9));
+    message_clock_encode(&b, 0, 0, "b", &rs, &none);
+    puppet_send(&w, &p, MESSAGE_CLOCK, buf_slice(&b));
+    true_sums(&p, 5, &m);
+    say_fp(&p, MESSAGE_FP, &m);
+    world_run(&w, 20);
+    assert_int_equal(knows(1, o1), 5);
+    while (puppet_next(&w, &p, &e) == 1) {
+        same += e.type == MESSAGE_SAME;
+        want += e.type == MESSAGE_WANT;
+    }
+    assert_true(same == 1 && want == 1);
+    fp_free(&m);
+    ranges_free(&rs);
+    buf_free(&b);
+    puppet_close(&w, &p);
+    world_close(&w);
+}
+
+static void what_nobody_asked_for_is_counted(void **state) {
+    struct puppet p;
+    struct fp m;
+    ecrdt_node me;
+    (void)state;
+    open_puppet(&p);
+    const struct session_stats *st = &p.other->s->stats;
+    true_sums(&p, 5, &m);
+    say_fp(&p, MESSAGE_SAME, &m);
+    say_fp(&p, MESSAGE_WANT, &m);
+    m.flags = FP_AUDIT;
+    say_fp(&p, MESSAGE_SAME, &m);
+    say_fp(&p, MESSAGE_WANT, &m);
+    world_run(&w, 20);
+    assert_int_equal(st->fp_refused, 4);
+    assert_int_equal(knows(1, o1), 0);
+    m.flags = 0;
+    assert_ok(ecrdt_node_id(w.node[1].s, &me));
+    assert_ok(vv_raise(&m.clks[0], me.b, 1000000, 1)); /* more than we have */
+    say_fp(&p, MESSAGE_FP, &m);
+    world_run(&w, 20);
+    assert_int_equal(st->fp_refused, 5);
+    assert_int_equal(knows(1, o1), 0);
+    assert_int_equal(p.other->s->state, SESSION_LIVE);
+    fp_free(&m);
+    puppet_close(&w, &p);
+    world_close(&w);
+}
+
+/* A SAME for another gen is a thing of the past, and no fault. */
+static void a_same_that_is_overtaken_is_counted(void **state) {
+    struct puppet p;
+    struct fp m;
+    (void)state;
+    open_puppet(&p);
+    true_sums(&p, 5, &m);
+    m.parts[0].sum[0] ^= 1;
+    say_fp(&p, MESSAGE_FP, &m); /* a talk is under way */
+    m.gen = 99;
+    say_fp(&p, MESSAGE_SAME, &m);
+    world_run(&w, 20);
+    assert_int_equal(p.other->s->stats.fp_stale, 1);
+    assert_int_equal(knows(1, o1), 0);
+    fp_free(&m);
+    puppet_close(&w, &p);
+    world_close(&w);
+}
+
+static void malformed_ones_end_the_link(void **state) {
+    (void)state;
+    for (uint8_t type = MESSAGE_FP; type <= MESSAGE_WANT; type++) {
+        struct puppet p;
+        open_puppet(&p);
+        puppet_send(&w, &p, type, slice_str("junk"));
+        assert_int_equal(p.other->s->bye, BYE_PROTOCOL);
+        assert_non_null(strstr(p.other->s->sentence, message_name(type)));
+        puppet_close(&w, &p);
+        world_close(&w);
+    }
+}
+
+/* One that sends and never waits is held up, not stored up. */
+static void too_many_at_once_end_the_link(void **state) {
+    struct puppet p;
+    struct fp m;
+    (void)state;
+    open_puppet(&p);
+    true_sums(&p, 5, &m);
+    m.flags = FP_AUDIT;
+    for (int i = 0; i < SESSION_ASKS_MAX; i++)
+        say_fp(&p, MESSAGE_FP, &m);
+    assert_int_equal(p.other->s->state, SESSION_LIVE);
+    say_fp(&p, MESSAGE_FP, &m);
+    assert_int_equal(p.other->s->bye, BYE_PROTOCOL);
+    fp_free(&m);
+    puppet_close(&w, &p);
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_few_items_differ),
         cmocka_unit_test(nothing_differs),
+        cmocka_unit_test(the_clock_in_the_fp_counts),
+        cmocka_unit_test(what_nobody_asked_for_is_counted),
+        cmocka_unit_test(a_same_that_is_overtaken_is_counted),
+        cmocka_unit_test(malformed_ones_end_the_link),
+        cmocka_unit_test(too_many_at_once_end_the_link),
     };
     return TEST_RUN(tests);
 }
