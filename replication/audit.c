@@ -124,12 +124,40 @@ static int sort_part(struct audit *a, const struct fp_part *p) {
     return add_bounds(&a->next, &p->lo, fp_hi(p));
 }
 
+/* Keeps the findings with the least ids. */
 static int differs(void *ctx, const struct difference *d) {
     struct audit *a = ctx;
-    a->findings++;
-    if (a->found)
-        a->found(a->ctx, d);
-    return a->findings >= AUDIT_FINDINGS;
+    size_t at = a->findings;
+    while (at && slice_cmp(item_id_slice(&a->list[at - 1].id), d->id) > 0)
+        at--;
+    if (at == AUDIT_FINDINGS)
+        return 0;
+    a->findings += a->findings < AUDIT_FINDINGS;
+    memmove(a->list + at + 1, a->list + at,
+            (a->findings - at - 1) * sizeof *a->list);
+    a->list[at].d = *d;
+    item_id_set(&a->list[at].id, d->id);
+    return 0;
+}
+
+/* Parts behind the last finding that will be told need no look. */
+static void prune(struct audit *a) {
+    if (a->findings < AUDIT_FINDINGS)
+        return;
+    slice last = item_id_slice(&a->list[AUDIT_FINDINGS - 1].id);
+    while (a->next.n &&
+           slice_cmp(item_id_slice(&a->next.parts[a->next.n - 1].lo), last) > 0)
+        a->next.n--;
+    if (!a->next.n)
+        fp_free(&a->next);
+}
+
+static void tell(struct audit *a) {
+    for (size_t i = 0; i < a->findings && a->found; i++) {
+        a->list[i].d.id = item_id_slice(&a->list[i].id);
+        a->list[i].d.bucket = a->m->bucket;
+        a->found(a->ctx, &a->list[i].d);
+    }
 }
 
 /* The items that the peer shows, against ours. */
@@ -147,7 +175,7 @@ static int compare(struct audit *a, ecrdt_store *s) {
 
 /* Nothing finer than this came of it: the range itself is named. */
 static void name_ranges(struct audit *a) {
-    for (size_t i = 0; i < a->next.n && a->findings < AUDIT_FINDINGS; i++) {
+    for (size_t i = 0; i < a->next.n; i++) {
         struct difference d = {.bucket = a->m->bucket,
                                .id = item_id_slice(&a->next.parts[i].lo)};
         differs(a, &d);
@@ -172,6 +200,7 @@ static void go_on(struct audit *a, uint64_t now_ms) {
         a->due_ms = now_ms + AUDIT_RETRY_MS;
     } else {
         a->skipped += a->later.n;
+        tell(a);
         audit_end(a);
     }
 }
@@ -187,10 +216,7 @@ static int look(struct audit *a, ecrdt_store *s, uint64_t now_ms) {
         return rc;
     if (a->level >= AUDIT_LEVELS)
         name_ranges(a);
-    if (rc > 0) { /* enough is named */
-        audit_end(a);
-        return ECRDT_OK;
-    }
+    prune(a);
     go_on(a, now_ms);
     return ECRDT_OK;
 }

@@ -21,6 +21,11 @@ enum audit_state {
     AUDIT_ANSWERED, /* it came, to be looked at */
 };
 
+struct audit_finding {
+    struct item_id id;
+    struct difference d; /* d.id is set when it is told */
+};
+
 /* One audit of one session; its owner hangs it into session.audit. */
 struct audit {
     enum audit_state state;
@@ -33,8 +38,10 @@ struct audit {
     /* results */
     uint64_t compared; /* ranges at equal clocks */
     uint64_t skipped;  /* ranges that never had equal clocks */
-    uint32_t findings;
+    uint32_t findings; /* in order: the first keys that differ */
+    struct audit_finding list[AUDIT_FINDINGS];
     int error;
+    /* Called at the end, for each in order. */
     void (*found)(void *ctx, const struct difference *d);
     void *ctx;
 };

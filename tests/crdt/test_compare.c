@@ -3,6 +3,7 @@
 #include "crdt/compare.h"
 #include "crdt/reconcile.h"
 #include "tests/crdt/kit.h"
+#include "tests/replication/tamper.h"
 
 static struct seen {
     size_t n;
@@ -46,24 +47,6 @@ static void set(const char *k, const char *v) {
     assert_ok(ecrdt_commit(t));
 }
 
-/* Changes a record behind the door: its last byte, or all of it. */
-static void tamper(const char *k, bool lose) {
-    struct item_key ik;
-    struct bucket *bk;
-    struct buf rec = {0};
-    slice v;
-    ecrdt_txn *t = kit_write(0);
-    assert_code(1, txn_bucket(t, KIT_B, false, &bk));
-    item_key_make(&ik, bk->id, slice_str(k), TAG_REGISTER);
-    assert_code(1, db_cursor_find(t->items, item_key_db(&ik), &v));
-    buf_put(&rec, v.data, v.len);
-    rec.data[rec.len - 1] ^= 1;
-    assert_ok(lose ? db_cursor_del(t->items)
-                   : db_cursor_put(t->items, item_key_db(&ik), &rec, true));
-    assert_ok(ecrdt_commit(t));
-    buf_free(&rec);
-}
-
 static int compare(const struct buf *chunk, size_t stop_at, size_t *parts) {
     struct fp shown = {0};
     seen = (struct seen){.stop_at = stop_at};
@@ -86,9 +69,9 @@ static void differences_are_named(void **state) {
     assert_ok(compare(&chunk, 99, &parts));
     assert_int_equal(seen.n, 0);
     assert_int_equal(parts, 1);
-    tamper("a", true);
-    tamper("c", false);
-    tamper("f", true);
+    tamper(kit(0), KIT_B, "a", true);
+    tamper(kit(0), KIT_B, "c", false);
+    tamper(kit(0), KIT_B, "f", true);
     assert_ok(compare(&chunk, 99, &parts));
     assert_int_equal(seen.n, 2);
     assert_string_equal(seen.keys[0], "a");
@@ -98,7 +81,7 @@ static void differences_are_named(void **state) {
     assert_code(1, compare(&chunk, 1, &parts)); /* enough */
     buf_clear(&chunk);
     show(&chunk); /* the other way round: there they are missing */
-    tamper("e", true);
+    tamper(kit(0), KIT_B, "e", true);
     assert_ok(compare(&chunk, 99, &parts));
     assert_int_equal(seen.n, 1);
     assert_string_equal(seen.keys[0], "e");
