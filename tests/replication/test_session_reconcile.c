@@ -292,6 +292,21 @@ static void the_clock_in_the_fp_counts(void **state) {
     world_close(&w);
 }
 
+/* Both ends have one key, by the formula of FORMAT.md. */
+static void the_key_is_that_of_the_link(void **state) {
+    struct puppet p;
+    uint8_t there[32], want[32];
+    (void)state;
+    open_puppet(&p);
+    slice parts[2] = {slice_str("edgecrdt-fingerprints-1"),
+                      slice_of(channel_handshake_hash(p.ch), 64)};
+    crypto_blake2b_parts(want, 32, parts, 2);
+    session_fp_key(p.other->s, there);
+    assert_memory_equal(there, want, 32);
+    puppet_close(&w, &p);
+    world_close(&w);
+}
+
 static void what_nobody_asked_for_is_counted(void **state) {
     struct puppet p;
     struct fp m;
@@ -376,6 +391,7 @@ int main(void) {
         cmocka_unit_test(a_few_items_differ),
         cmocka_unit_test(nothing_differs),
         cmocka_unit_test(the_clock_in_the_fp_counts),
+        cmocka_unit_test(the_key_is_that_of_the_link),
         cmocka_unit_test(what_nobody_asked_for_is_counted),
         cmocka_unit_test(a_same_that_is_overtaken_is_counted),
         cmocka_unit_test(malformed_ones_end_the_link),

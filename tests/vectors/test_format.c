@@ -6,6 +6,7 @@
 #include "crdt/clocks.h"
 #include "crdt/hlc.h"
 #include "crdt/keyhead.h"
+#include "crdt/reconcile.h"
 #include "crdt/type.h"
 #include "lib/crc32c.h"
 #include "replication/link/channel.h"
@@ -153,6 +154,28 @@ static void make_events(void) {
 
 static void make_clock(struct vv *v) {
     assert_ok(vv_raise(v, origin, 3, chain));
+}
+
+/* The bucket as one part, on a link whose handshake hash is 00 to 3f. */
+static void make_fingerprint(ecrdt_txn *t) {
+    struct fp ask = {.bucket = slice_str("b")};
+    struct item_id lowest = {0};
+    struct reconcile r = {0};
+    struct buf b = {0};
+    uint8_t hash[64], fp_key[32];
+    for (int i = 0; i < 64; i++)
+        hash[i] = (uint8_t)i;
+    slice parts[2] = {slice_str("edgecrdt-fingerprints-1"), slice_of(hash, 64)};
+    crypto_blake2b_parts(fp_key, 32, parts, 2);
+    made("fp.key", slice_of(fp_key, 32));
+    assert_non_null(fp_add(&ask, &lowest, NULL, 0, false));
+    assert_ok(reconcile_sum(&r, t, &ask, 1, fp_key));
+    assert_code(1, reconcile_step(&r, UINT64_MAX));
+    fp_encode(&b, &r.split, true);
+    made_buf("message.fp", &b);
+    fp_encode(&b, &r.split, false);
+    made_buf("message.same", &b);
+    reconcile_free(&r);
 }
 
 static void make_chunk(struct buf *out) {
@@ -342,6 +365,7 @@ static void records(void **state) {
     made_table(t, DB_ITEMS, "", items);
     made_table(t, DB_KEYS, "", keys);
     made_table(t, DB_CLOCKS, "", clocks);
+    make_fingerprint(t);
     ecrdt_abort(t);
 
     assert_ok(ecrdt_summary(s, append, &out));
