@@ -8,7 +8,7 @@
 
 enum {
     AUDIT_LEVELS = 16,      /* splits in a row */
-    AUDIT_PARTS = 256,      /* that differ and are looked into at a time */
+    AUDIT_PARTS = 64,       /* that differ and are looked into at a time */
     AUDIT_FINDINGS = 10,    /* keys that are named */
     AUDIT_RETRY_MS = 50,    /* after parts at another clock */
     AUDIT_ANSWER_MS = 30000 /* silence that ends it */

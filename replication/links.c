@@ -225,6 +225,10 @@ static void on_ready(struct link *l, uint64_t now_ms) {
     } else if (auditor) { /* beside the link that replicates, if any */
         if (gossip_add(&l->n->gossip, l->s) < 0)
             link_stop(l, BYE_STORE, ecrdt_errmsg(), now_ms);
+        log_line(ECRDT_LOG_INFO,
+                 "msg=\"a store is compared with this one\" peer=\"%s\" "
+                 "address=%s",
+                 p->r.name, l->address);
     } else if (old && !newer_wins(old, l)) {
         link_stop(l, BYE_DUPLICATE, "another link is kept", now_ms);
     } else if (gossip_add(&l->n->gossip, l->s) < 0) {

@@ -99,7 +99,7 @@ static int send_items(struct reconciler *r, struct fp *m, uint64_t now_ms) {
     return 0;
 }
 
-static int send_fp(struct reconciler *r, uint8_t type, const struct fp *m,
+static int send_fp(struct reconciler *r, uint8_t type, struct fp *m,
                    uint64_t now_ms) {
     return session_say_fp(r->s, type, m, &r->scratch, now_ms);
 }
@@ -316,6 +316,11 @@ static void step(struct reconciler *r, uint64_t now_ms) {
         return;
     if (rc > 0)
         rc = work_done(r, now_ms);
+    if (rc == ECRDT_ETOOBIG) { /* too many origins: complete chunks must do */
+        session_talk_end(r->s, r->m, now_ms);
+        r->m->talk.tries = SESSION_TALKS_MAX;
+        rc = 0;
+    }
     if (rc < 0)
         failed(r->s, rc, now_ms);
     drop_work(r);

@@ -18,7 +18,7 @@ enum {
     SESSION_FLIGHT_MAX = 16,        /* number of chunks in flight */
     SESSION_HELD_MS = 250,          /* a held bulk may send this often ... */
     SESSION_HELD_ITEMS = 64,        /* ... so many items */
-    SESSION_ASKS_MAX = 8,           /* FP, SAME and WANT that wait, each */
+    SESSION_ASKS_MAX = 4,           /* FP, SAME and WANT that wait, each */
     SESSION_TALK_MS = 60000,        /* silence that ends a talk */
     SESSION_TALK_WAIT_MS = 2000,    /* for the CLOCK that follows one */
     SESSION_TALKS_MAX = 16,         /* in a row, then complete chunks */

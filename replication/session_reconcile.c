@@ -295,12 +295,30 @@ int session_on_want(struct session *s, slice body, uint64_t now_ms) {
 /* ---- what goes out --------------------------------------------------------
  */
 
-int session_say_fp(struct session *s, uint8_t type, const struct fp *m,
+/* Long ids and many origins make long messages. What is left out is compared
+ * in the next talk. */
+static int encode_fitting(uint8_t type, struct fp *m, struct buf *out) {
+    for (;;) {
+        buf_clear(out);
+        fp_encode(out, m, type == MESSAGE_FP);
+        if (out->err || out->len <= message_limit(type))
+            return out->err;
+        if (!m->n && !m->n_clks)
+            return err_set(ECRDT_ETOOBIG,
+                           "the floor of bucket '%.*s' has too many origins "
+                           "for one message",
+                           (int)m->bucket.len, (const char *)m->bucket.data);
+        m->n /= 2;
+        while (!m->n && m->n_clks)
+            vv_free(&m->clks[--m->n_clks]);
+    }
+}
+
+int session_say_fp(struct session *s, uint8_t type, struct fp *m,
                    struct buf *scratch, uint64_t now_ms) {
-    buf_clear(scratch);
-    fp_encode(scratch, m, type == MESSAGE_FP);
-    if (scratch->err)
-        return scratch->err;
+    int rc = encode_fitting(type, m, scratch);
+    if (rc < 0)
+        return rc;
     s->spoke_ms = now_ms;
     s->stats.fps_out++;
     return channel_send(s->channel, type, buf_slice(scratch), now_ms);

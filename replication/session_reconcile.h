@@ -34,8 +34,9 @@ int session_raise_add(struct session *s, struct fp *m, struct buf *body);
 void session_raise_pop(struct session *s);
 void session_ask_pop(struct session *s);
 
-/* Sends m as a message of this type; sums: an FP. */
-int session_say_fp(struct session *s, uint8_t type, const struct fp *m,
+/* Sends m as a message of this type, with as many of its parts as fit: m is
+ * left with those. */
+int session_say_fp(struct session *s, uint8_t type, struct fp *m,
                    struct buf *scratch, uint64_t now_ms);
 
 /* The key of fingerprints on this link. */

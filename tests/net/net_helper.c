@@ -1,5 +1,6 @@
 /* net_helper.c: what the network tests do to stores and links from their
  * shell scripts: one verb a run. */
+#include "crdt/clocks.h"
 #include "crdt/door.h"
 #include "edgecrdt_sync.h"
 #include "lib/crypto.h"
@@ -274,6 +275,28 @@ static int tamper(char **a) {
     return ecrdt_close(s) < 0;
 }
 
+/* differ STORE BUCKET PREFIX N STEP VALUE: writes to N keys of fill, each STEP
+ * apart from the one before, in one commit; then raises the store's floor over
+ * all that it holds, as if tombs were dropped. */
+static int differ(char **a) {
+    ecrdt_store *s = open_store(a[0]);
+    struct bucket *bk;
+    ecrdt_txn *t;
+    int rc = replica_begin(s, true, 5000, &t);
+    for (long i = 0; rc >= 0 && i < atol(a[3]); i++) {
+        char key[64];
+        snprintf(key, sizeof key, "%s%07ld", a[2],
+                 i * atol(a[4]) + (long)strlen(a[5]));
+        rc = ecrdt_reg_set(t, a[1], ecrdt_str(key), ecrdt_str(a[5]));
+    }
+    if (rc < 0 || ecrdt_commit(t) < 0 || replica_begin(s, true, 5000, &t) < 0 ||
+        txn_bucket(t, a[1], false, &bk) != 1 || clocks_load(t, bk) < 0 ||
+        clocks_raise_all(t, bk, CLOCK_FLOOR, &bk->rs.r[0].clk) < 0 ||
+        ecrdt_commit(t) < 0)
+        die("differ");
+    return ecrdt_close(s) < 0;
+}
+
 /* hold STORE: takes the writer lock, says so, and never gives it back. */
 static int hold(char **a) {
     ecrdt_store *s = open_store(a[0]);
@@ -536,15 +559,16 @@ int main(int argc, char **argv) {
         const char *name;
         int (*fn)(char **a);
         int args;
-    } verbs[] = {{"keygen", keygen, 1},   {"init", init, 2},
-                 {"set", set, 4},         {"fill", fill, 6},
-                 {"wait", wait_value, 5}, {"digest", digest, 2},
-                 {"same", same, 4},       {"load", load, 5},
-                 {"latency", latency, 4}, {"hold", hold, 1},
-                 {"tamper", tamper, 4},   {"peers", peers, 1},
-                 {"sync", sync_with, 4},  {"garbage", garbage, 2},
-                 {"hostile", hostile, 5}, {"deaf", deaf, 5},
-                 {"half", half, 2},       {"receipts", receipts, 3}};
+    } verbs[] = {{"keygen", keygen, 1},    {"init", init, 2},
+                 {"set", set, 4},          {"fill", fill, 6},
+                 {"wait", wait_value, 5},  {"digest", digest, 2},
+                 {"same", same, 4},        {"load", load, 5},
+                 {"latency", latency, 4},  {"hold", hold, 1},
+                 {"tamper", tamper, 4},    {"differ", differ, 6},
+                 {"peers", peers, 1},      {"sync", sync_with, 4},
+                 {"garbage", garbage, 2},  {"hostile", hostile, 5},
+                 {"deaf", deaf, 5},        {"half", half, 2},
+                 {"receipts", receipts, 3}};
     if (crypto_init() < 0)
         die("crypto");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)

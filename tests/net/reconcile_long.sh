@@ -1,8 +1,10 @@
 #!/bin/bash
-# reconcile_long.sh: two stores of 1,000,000 items below each other's floor:
-# 100 items differ, or none; bytes, turns and the longest step are judged and
-# shown by the test program.
+# reconcile_long.sh: the same with 1,000,000 items; the test program counts
+# turns as well, and judges stores of which nothing differs.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-$PWD/build}
-RECONCILE_ITEMS=1000000 exec "$BUILD/tests/replication/test_session_reconcile"
+RECONCILE_ITEMS=1000000 "$BUILD/tests/replication/test_session_reconcile" |
+    sed 's/^\(not \)\?ok/# &/; s/^1\.\./# &/' >&2
+[ "${PIPESTATUS[0]}" = 0 ] || exit 1
+ITEMS=1000000 exec tests/net/reconcile.sh

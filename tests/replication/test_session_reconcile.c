@@ -368,6 +368,48 @@ static void malformed_ones_end_the_link(void **state) {
     }
 }
 
+/* A message that would be too long loses parts, at last its clocks. */
+static void what_does_not_fit_is_left_out(void **state) {
+    struct puppet p;
+    struct fp m = {.bucket = slice_str("b")};
+    struct buf b = {0};
+    struct vv clk = {0};
+    struct channel_event e;
+    uint32_t no;
+    (void)state;
+    open_puppet(&p);
+    for (uint32_t i = 0; i < FP_PARTS_MAX; i++) {
+        struct item_id lo = {.len = ITEM_ID_MAX}, hi = {.len = ITEM_ID_MAX};
+        store32(lo.b, 2 * i);
+        store32(hi.b, 2 * i + 1);
+        assert_ok(fp_add_clock(&m, &clk, &no));
+        assert_non_null(fp_add(&m, &lo, &hi, no, false));
+    }
+    while (puppet_next(&w, &p, &e) == 1)
+        continue;
+    assert_ok(session_say_fp(p.other->s, MESSAGE_FP, &m, &b, w.now));
+    assert_in_range(m.n, FP_PARTS_MAX / 4, FP_PARTS_MAX / 2);
+    assert_code(1, puppet_next(&w, &p, &e));
+    assert_int_equal(e.type, MESSAGE_FP);
+    assert_in_range(e.body.len, MESSAGE_FP_MAX / 4, MESSAGE_FP_MAX);
+    for (uint32_t i = 1; i < 80000; i++) { /* a clock of 2.2 MB */
+        uint8_t id[ORIGIN_SIZE] = {0};
+        store32(id, i);
+        assert_ok(vv_raise(&clk, id, 1, 0));
+    }
+    assert_ok(fp_add_clock(&m, &clk, &no));
+    assert_ok(session_say_fp(p.other->s, MESSAGE_WANT, &m, &b, w.now));
+    assert_true(!m.n && b.len < 100);
+    assert_ok(vv_copy(&m.f, &clk));
+    assert_code(ECRDT_ETOOBIG,
+                session_say_fp(p.other->s, MESSAGE_FP, &m, &b, w.now));
+    fp_free(&m);
+    vv_free(&clk);
+    buf_free(&b);
+    puppet_close(&w, &p);
+    world_close(&w);
+}
+
 /* One that sends and never waits is held up, not stored up. */
 static void too_many_at_once_end_the_link(void **state) {
     struct puppet p;
@@ -395,6 +437,7 @@ int main(void) {
         cmocka_unit_test(what_nobody_asked_for_is_counted),
         cmocka_unit_test(a_same_that_is_overtaken_is_counted),
         cmocka_unit_test(malformed_ones_end_the_link),
+        cmocka_unit_test(what_does_not_fit_is_left_out),
         cmocka_unit_test(too_many_at_once_end_the_link),
     };
     return TEST_RUN(tests);
