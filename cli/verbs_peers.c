@@ -81,9 +81,12 @@ int peers_status(struct cli *c) {
     struct known p;
     char text[PEER_ERROR_MAX + 128];
     size_t synced = 0;
+    uint64_t mismatches = 0;
     int rc = known_read(c, &p);
-    for (size_t i = 0; rc >= 0 && i < p.n; i++)
+    for (size_t i = 0; rc >= 0 && i < p.n; i++) {
         synced += peer_in_sync(&p, &p.peer[i]);
+        mismatches += p.peer[i].mismatches;
+    }
     if (rc >= 0) {
         relay_sentence(&p, text, sizeof text);
         out_item_text(c, "relay", "relay", text);
@@ -94,6 +97,8 @@ int peers_status(struct cli *c) {
             out_uint(c, "peers", p.n);
             out_uint(c, "peers_in_sync", synced);
         }
+        if (c->json || mismatches)
+            out_item_uint(c, "mismatches", "audits that failed", mismatches);
     }
     known_free(&p);
     return rc < 0 ? out_failed(rc) : EXIT_YES;

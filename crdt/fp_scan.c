@@ -115,9 +115,9 @@ static int block_for(struct fp_scan *s, slice id) {
             return rc;
         s->last.len = 0;
     }
-    if (!s->last.len || !full(s, id))
+    if (!s->last.len)
         return ECRDT_OK;
-    if (s->n >= s->max)
+    while (s->n >= s->max && full(s, id))
         halve(s);
     if (!full(s, id))
         return ECRDT_OK;

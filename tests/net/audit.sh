@@ -69,6 +69,8 @@ mismatched() {
     return 1
 }
 check 'and counts it' mismatched
+check 'status tells of it' bash -c \
+    "'$E' -s '$tmp/e1' status | grep -q '^audits that failed *[1-9]'"
 check 'peers tells of it' bash -c \
     "'$E' -s '$tmp/e1' peers | grep -q 'found other content'"
 

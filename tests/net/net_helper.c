@@ -286,7 +286,7 @@ static int differ(char **a) {
     for (long i = 0; rc >= 0 && i < atol(a[3]); i++) {
         char key[64];
         snprintf(key, sizeof key, "%s%07ld", a[2],
-                 i * atol(a[4]) + (long)strlen(a[5]));
+                 i * atol(a[4]) + (long)strlen(a[5]) * atol(a[4]) / 4);
         rc = ecrdt_reg_set(t, a[1], ecrdt_str(key), ecrdt_str(a[5]));
     }
     if (rc < 0 || ecrdt_commit(t) < 0 || replica_begin(s, true, 5000, &t) < 0 ||
