@@ -113,12 +113,46 @@ static void two_that_write_meanwhile_end_equal(void **state) {
     world_close(&w);
 }
 
+/* Each of three is below the floors of both others; links break on the way
+ * and talks go on with whoever is there. */
+static void three_below_each_others_floor(void **state) {
+    (void)state;
+    world_open(&w, 3);
+    world_fill(&w, 0, "b", "k", 5000, 8);
+    for (size_t i = 0; i < 3; i++)
+        world_connect(&w, i, (i + 1) % 3);
+    world_settle(&w, 200000);
+    for (size_t i = 0; i < 3; i++)
+        world_cut(&w, &w.link[i]);
+    for (size_t i = 0; i < 3; i++) {
+        world_fill(&w, i, "b", i == 0 ? "k00" : i == 1 ? "k01" : "k02", 60, 9);
+        raise_floor(i);
+    }
+    for (int round = 0; round < 12; round++) {
+        struct world_link *l =
+            world_connect(&w, (size_t)round % 3, (size_t)(round + 1) % 3);
+        world_run(&w, rng_below(&w.rng, 12));
+        world_cut(&w, l);
+    }
+    for (size_t i = 0; i < 3; i++)
+        world_connect(&w, i, (i + 1) % 3);
+    world_settle(&w, 60000);
+    world_assert_equal(&w, "b", 0, 1);
+    world_assert_equal(&w, "b", 1, 2);
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(ecrdt_verify(w.node[i].s, NULL, NULL));
+        assert_code(1, ecrdt_settled(w.node[i].s, "b"));
+    }
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_pushes_go_on_during_a_scan),
         cmocka_unit_test(a_link_may_end_in_the_middle),
         cmocka_unit_test(a_held_lock_is_waited_out),
         cmocka_unit_test(two_that_write_meanwhile_end_equal),
+        cmocka_unit_test(three_below_each_others_floor),
     };
     return TEST_RUN(tests);
 }
