@@ -30,10 +30,11 @@
  *   hlcfar     273 227 401  the count of a time is not compared
  *   resetother 1 4 1      a reset forgets decrements
  *
- * Each third schedule has talks about fingerprints as well; from 1:
+ * Each third schedule has talks about fingerprints as well (- = not in 20,000;
+ * test_scenarios.c sees both at once):
  *
- *   nogen      NOGEN  a SAME counts whatever was applied meanwhile
- *   fptomb     FPTOMB  tombs are left out, and the floor stays
+ *   nogen      12192 - -  a SAME counts whatever was applied meanwhile
+ *   fptomb     15 2 10    tombs are left out, and the floor stays
  *
  * Not seen here, for it shows only under a rare history: a tail taken over
  * several ranges (test_chunk_build.c has it), and records of clocks that stay
