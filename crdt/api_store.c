@@ -1,6 +1,9 @@
 /* api_store.c: public questions about a whole store, and its backup. */
 #include "crdt/clocks.h"
+#include "crdt/gc.h"
+#include "crdt/setting.h"
 #include "crdt/step.h"
+#include "crdt/tombs.h"
 #include "lib/err.h"
 #include <errno.h>
 #include <stdio.h>
@@ -99,6 +102,7 @@ int ecrdt_digest(ecrdt_store *s, const char *bucket, uint8_t out[16]) {
 struct stats_ctx {
     ecrdt_txn *t;
     ecrdt_stats *out;
+    uint64_t oldest_tomb; /* its arrival; UINT64_MAX = none */
 };
 
 static int add_bucket(void *ctx, const char *name) {
@@ -113,15 +117,40 @@ static int add_bucket(void *ctx, const char *name) {
     c->out->items += bk->head.live;
     c->out->tombstones += bk->head.tombs;
     c->out->log_bytes += bk->head.log_bytes + bk->head.log_open.len;
-    return ECRDT_OK;
+    uint64_t arrival;
+    rc = tombs_oldest(c->t, bk, &arrival);
+    if (rc == 1 && arrival < c->oldest_tomb)
+        c->oldest_tomb = arrival;
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+static int read_gc(ecrdt_txn *t, const struct stats_ctx *c) {
+    ecrdt_stats *out = c->out;
+    struct gc_total gc;
+    uint64_t now = os_wall_ms();
+    int rc = gc_total_read(t, &gc);
+    if (rc >= 0)
+        rc = setting_read(t, ECRDT_GC_RETENTION_MS, &out->gc_retention_ms);
+    if (rc >= 0)
+        rc = setting_read(t, ECRDT_LOG_CAP_BYTES, &out->log_cap_bytes);
+    if (c->oldest_tomb < now)
+        out->oldest_tombstone_ms = now - c->oldest_tomb;
+    if (out->oldest_tombstone_ms > out->gc_retention_ms)
+        out->floor_lag_ms = out->oldest_tombstone_ms - out->gc_retention_ms;
+    out->gc_tombstones = gc.dropped;
+    out->gc_bytes = gc.bytes;
+    out->gc_wall_ms = gc.last_ms;
+    return rc;
 }
 
 static int read_stats(ecrdt_txn *t, void *ctx) {
-    struct stats_ctx c = {t, ctx};
+    struct stats_ctx c = {t, ctx, UINT64_MAX};
     uint32_t origins = 0;
     int rc = meta_get_u32(t, "m.origins", &origins);
     c.out->origins = origins;
-    return rc < 0 ? rc : replica_each_bucket(t, add_bucket, &c);
+    if (rc >= 0)
+        rc = replica_each_bucket(t, add_bucket, &c);
+    return rc < 0 ? rc : read_gc(t, &c);
 }
 
 int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
@@ -149,6 +178,7 @@ int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
     all.durability = s->durability;
     all.cleared_readers = st.cleared_readers;
     all.pidns_reads = atomic_load(&s->pidns_reads);
+    all.reclaimable_bytes = db_free_bytes(s->db);
     memcpy(out, &all, all.size < sizeof all ? all.size : sizeof all);
     return ECRDT_OK;
 }

@@ -7,14 +7,21 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mutant.h"
+#include <stdlib.h>
+
+/* An origin of the chunk, and its event on the item at hand. */
+struct known_origin {
+    uint32_t no, event; /* event: index + 1, 0 = none */
+};
 
 struct apply {
     ecrdt_txn *t;
     struct bucket *bk;
     struct chunk *c;
     struct chunk_report *r;
-    uint32_t *no;   /* of this store, by origin index of the chunk */
-    uint64_t *here; /* seq of the range's clock, by origin index */
+    uint32_t *no; /* of this store, by origin index of the chunk */
+    struct known_origin *index; /* the other way, by number */
+    uint64_t *here;             /* seq of the range's clock, by origin index */
     uint64_t now_ms;
     struct buf e16s; /* of the new events of one item */
     bool changed;
@@ -26,14 +33,28 @@ struct apply {
  * The third case of keep: the sender may have dropped that tomb itself, so
  * its absence says nothing. */
 
-static bool in_theirs(const struct apply *a, const struct chunk_item *theirs,
-                      const struct event *e) {
+static int by_no(const void *a, const void *b) {
+    const struct known_origin *x = a, *y = b;
+    return (x->no > y->no) - (x->no < y->no);
+}
+
+/* Notes their events on an item by our number of the origin; forgets them. */
+static void note_theirs(struct apply *a, const struct chunk_item *theirs,
+                        bool on) {
     for (uint32_t i = 0; theirs && i < theirs->count; i++) {
-        const struct event *x = &a->c->events[theirs->first + i];
-        if (x->seq == e->seq && a->no[x->origin] == e->origin)
-            return true;
+        uint32_t at = theirs->first + i;
+        struct known_origin key = {.no = a->no[a->c->events[at].origin]};
+        struct known_origin *o =
+            bsearch(&key, a->index, a->c->n_origins, sizeof key, by_no);
+        o->event = on ? at + 1 : 0;
     }
-    return false;
+}
+
+static bool in_theirs(const struct apply *a, const struct event *e) {
+    struct known_origin key = {.no = e->origin};
+    const struct known_origin *o =
+        bsearch(&key, a->index, a->c->n_origins, sizeof key, by_no);
+    return o && o->event && a->c->events[o->event - 1].seq == e->seq;
 }
 
 static int keep_mine(struct apply *a, const struct chunk_part *p,
@@ -43,8 +64,7 @@ static int keep_mine(struct apply *a, const struct chunk_part *p,
         const uint8_t *id = origin_id(a->t, e->origin);
         if (!id)
             return db_err(a->t->db);
-        bool keep = in_theirs(a, theirs, e) ||
-                    !vv_covers(&p->clk, id, e->seq) ||
+        bool keep = in_theirs(a, e) || !vv_covers(&p->clk, id, e->seq) ||
                     (!event_live(e) && vv_covers(&a->c->floor, id, e->seq) &&
                      !MUTANT(tombabs));
         if (MUTANT(onlylive) && !event_live(e) && theirs)
@@ -55,24 +75,6 @@ static int keep_mine(struct apply *a, const struct chunk_part *p,
         if (keep)
             *slot = *e;
     }
-    return ECRDT_OK;
-}
-
-/* Places e among the siblings: sorted by origin, of two by one origin the
- * higher seq. */
-static int place(struct item *after, const struct event *e) {
-    for (size_t i = 0; i < after->n; i++)
-        if (after->ev[i].origin == e->origin || MUTANT(collapse)) {
-            if (after->ev[i].seq < e->seq)
-                after->ev[i] = *e;
-            return ECRDT_OK;
-        }
-    if (!item_add(after))
-        return ECRDT_ENOMEM;
-    size_t at = after->n - 1;
-    for (; at > 0 && after->ev[at - 1].origin > e->origin; at--)
-        after->ev[at] = after->ev[at - 1];
-    after->ev[at] = *e;
     return ECRDT_OK;
 }
 
@@ -93,9 +95,10 @@ static int add_new(struct apply *a, const struct chunk_item *theirs,
         e.e16 = e16;
         e.origin = a->no[e.origin];
         e.fresh = true;
-        rc = place(after, &e);
-        if (rc < 0)
-            return rc;
+        struct event *slot = item_add(after);
+        if (!slot)
+            return ECRDT_ENOMEM;
+        *slot = e;
         a->bk->head.hlc = hlc_merge(a->bk->head.hlc, e.hlc, a->now_ms);
         a->r->events++;
     }
@@ -121,9 +124,12 @@ static int join_item(struct apply *a, const struct chunk_part *p,
     struct item *after = &t->after;
     after->n = 0;
     buf_clear(&a->e16s);
+    note_theirs(a, theirs, true);
     int rc = keep_mine(a, p, theirs, after);
+    note_theirs(a, theirs, false);
     if (rc == ECRDT_OK && theirs)
         rc = add_new(a, theirs, after);
+    item_sort(after);
     if (rc < 0)
         return db_stick(t->db, rc);
     if (same_dots(&t->before, after)) {
@@ -320,13 +326,16 @@ static int intern_origins(struct apply *a) {
     size_t n = a->c->n_origins + 1;
     a->no = alloc_zeroed(n, sizeof *a->no);
     a->here = alloc_zeroed(n, sizeof *a->here);
-    if (!a->no || !a->here)
+    a->index = alloc_zeroed(n, sizeof *a->index);
+    if (!a->no || !a->here || !a->index)
         return ECRDT_ENOMEM;
     for (size_t i = 0; i < a->c->n_origins; i++) {
         int rc = origin_no(a->t, a->c->origins[i], true, &a->no[i]);
         if (rc < 0)
             return rc;
+        a->index[i].no = a->no[i];
     }
+    qsort(a->index, a->c->n_origins, sizeof *a->index, by_no);
     return ECRDT_OK;
 }
 
@@ -370,6 +379,7 @@ int chunk_apply(ecrdt_txn *t, slice bytes, struct chunk_report *r) {
     buf_free(&a.e16s);
     alloc_free(a.no);
     alloc_free(a.here);
+    alloc_free(a.index);
     chunk_free(&c);
     return rc;
 }

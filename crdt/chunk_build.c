@@ -7,6 +7,7 @@
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/mutant.h"
+#include <stdlib.h>
 
 enum { EVENT_ROOM = 24, ITEM_ROOM = 8 }; /* encoded, beyond id and payload */
 
@@ -104,6 +105,11 @@ static int chunk_origin(struct build *b, uint32_t no, uint32_t *out) {
     return ECRDT_OK;
 }
 
+static int by_origin(const void *a, const void *b) {
+    const struct event *x = a, *y = b;
+    return (x->origin > y->origin) - (x->origin < y->origin);
+}
+
 /* All siblings of b->it, in the order of their origin's index; payloads only
  * of what the peer does not know. */
 static int add_events(struct build *b, struct chunk_item *item) {
@@ -118,11 +124,11 @@ static int add_events(struct build *b, struct chunk_item *item) {
         rc = chunk_origin(b, e.origin, &e.origin);
         if (knows)
             e.payload = NULL;
-        size_t at = c->n_events++;
-        for (; at > item->first && c->events[at - 1].origin > e.origin; at--)
-            c->events[at] = c->events[at - 1];
-        c->events[at] = e;
+        c->events[c->n_events++] = e;
     }
+    if (item->count > 1)
+        qsort(c->events + item->first, c->n_events - item->first,
+              sizeof *c->events, by_origin);
     return rc;
 }
 

@@ -35,7 +35,7 @@ void count_of(struct item_shape shape, const struct item *it, struct count *c) {
         const struct event *e = &it->ev[i];
         struct payload p;
         struct count one;
-        if (e->kind != KIND_COUNT ||
+        if (event_base(e) != KIND_COUNT ||
             !payload_split(shape, slice_of(e->payload, e->len), &p) ||
             !count_decode(p.value, &one))
             continue;

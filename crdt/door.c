@@ -3,6 +3,7 @@
 #include "crdt/dotlog.h"
 #include "crdt/hlc.h"
 #include "crdt/keyhead.h"
+#include "crdt/tombs.h"
 #include "lib/assert.h"
 #include "lib/err.h"
 
@@ -109,6 +110,7 @@ static int log_fresh(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
 
 int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
              struct item *after, bool logged) {
+    tombs_date(after);
     account(bk, &t->before, -1);
     account(bk, after, 1);
     bk->head_dirty = true;
@@ -126,6 +128,8 @@ int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
     else
         rc = found ? db_cursor_del(t->items) : ECRDT_OK;
     db_charge(t->db, false);
+    if (rc >= 0)
+        rc = tombs_follow(t, bk, k, &t->before, after);
     return rc < 0 || !logged ? rc : log_fresh(t, bk, k, after);
 }
 

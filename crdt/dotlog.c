@@ -2,6 +2,7 @@
  * bucket's head, so that a small commit does not touch another page. */
 #include "crdt/dotlog.h"
 #include "crdt/clocks.h"
+#include "crdt/setting.h"
 #include "lib/mutant.h"
 
 enum { LOG_KEY = 12 };
@@ -94,7 +95,9 @@ static int close_record(ecrdt_txn *t, struct bucket *bk) {
                     log_key(key, bk, h->log_next - h->log_open_n), &t->rec);
     buf_clear(&h->log_open);
     h->log_open_n = 0;
-    while (rc == ECRDT_OK && h->log_bytes > DOTLOG_CAP_BYTES)
+    if (rc == ECRDT_OK && !t->log_cap)
+        rc = setting_read(t, ECRDT_LOG_CAP_BYTES, &t->log_cap);
+    while (rc == ECRDT_OK && h->log_bytes > t->log_cap)
         rc = drop_oldest(t, bk);
     return rc;
 }

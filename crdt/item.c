@@ -2,6 +2,8 @@
 #include "crdt/item.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/mutant.h"
+#include <stdlib.h>
 
 struct event *item_add(struct item *it) {
     if (alloc_grow(&it->ev, &it->cap, it->n + 1, sizeof *it->ev) < 0)
@@ -16,18 +18,45 @@ void item_free(struct item *it) {
     *it = (struct item){0};
 }
 
+static int by_dot(const void *a, const void *b) {
+    const struct event *x = a, *y = b;
+    if (x->origin != y->origin)
+        return x->origin < y->origin ? -1 : 1;
+    return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+void item_sort(struct item *it) {
+    size_t n = 0;
+    for (size_t i = 1; i < it->n; i++)
+        if (by_dot(&it->ev[i - 1], &it->ev[i]) >= 0) {
+            qsort(it->ev, it->n, sizeof *it->ev, by_dot);
+            break;
+        }
+    for (size_t i = 0; i < it->n; i++) {
+        if (n && (it->ev[n - 1].origin == it->ev[i].origin || MUTANT(collapse)))
+            n--;
+        it->ev[n++] = it->ev[i];
+    }
+    it->n = n;
+}
+
 const struct event *item_of_origin(const struct item *it, uint32_t origin) {
-    for (size_t i = 0; i < it->n; i++)
-        if (it->ev[i].origin == origin)
-            return &it->ev[i];
+    size_t lo = 0, hi = it->n;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (it->ev[mid].origin == origin)
+            return &it->ev[mid];
+        if (it->ev[mid].origin < origin)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
     return NULL;
 }
 
 bool item_has(const struct item *it, uint32_t origin, uint64_t seq) {
-    for (size_t i = 0; i < it->n; i++)
-        if (it->ev[i].origin == origin && it->ev[i].seq == seq)
-            return true;
-    return false;
+    const struct event *e = item_of_origin(it, origin);
+    return e && e->seq == seq;
 }
 
 bool item_live(const struct item *it) {
@@ -50,7 +79,7 @@ static void encode_event(struct buf *out, const struct event *e) {
     p[8] = e->kind;
     memcpy(p + 9, e->e16, CRYPTO_E16);
     p += FIXED;
-    p += varint_put(p, e->len);
+    p += varint_put(p, event_live(e) ? e->len : e->arrival_ms);
     if (e->len)
         memcpy(p, e->payload, e->len);
     p += e->len;
@@ -85,6 +114,8 @@ static size_t decode_event(const uint8_t *p, const uint8_t *end,
     e->e16 = p + 9;
     p += FIXED;
     n = varint_get(p, end, &len);
+    e->arrival_ms = event_live(e) ? 0 : len;
+    len -= e->arrival_ms;
     if (!n || len > (uint64_t)(end - p) - n)
         return 0;
     p += n;

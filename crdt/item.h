@@ -5,11 +5,20 @@
 #include "crdt/vv.h"
 #include "lib/crypto.h"
 
-/* What an event did. */
-enum event_kind { KIND_PUT = 1, KIND_TOMB = 2, KIND_COUNT = 3 };
+/* What an event did; and marks beside it: KIND_SETTLED, a core made it of many
+ * siblings; KIND_BYE, the origin of a counter entry never counts again. */
+enum event_kind {
+    KIND_PUT = 1,
+    KIND_TOMB = 2,
+    KIND_COUNT = 3,
+    KIND_SETTLED = 0x40,
+    KIND_BYE = 0x80,
+    KIND_MARKS = KIND_SETTLED | KIND_BYE
+};
 
 struct event {
     uint64_t seq, hlc;
+    uint64_t arrival_ms;    /* of a tomb: wall clock when it came here      */
     const uint8_t *e16;     /* CRYPTO_E16 bytes, borrowed; NULL = not known */
     const uint8_t *payload; /* borrowed                                     */
     uint32_t len;           /* of payload                                   */
@@ -28,8 +37,17 @@ static inline bool event_live(const struct event *e) {
     return e->kind != KIND_TOMB;
 }
 
+/* The kind without its marks. */
+static inline uint8_t event_base(const struct event *e) {
+    return e->kind & (uint8_t)~KIND_MARKS;
+}
+
 /* Appends an event; the caller keeps the order. NULL without memory. */
 struct event *item_add(struct item *it);
+
+/* Brings events that were added in any order into that of origins; of two by
+ * one origin the one with the higher seq stays. */
+void item_sort(struct item *it);
 
 /* Frees the siblings; it is as new. */
 void item_free(struct item *it);
@@ -44,7 +62,8 @@ bool item_has(const struct item *it, uint32_t origin, uint64_t seq);
 bool item_live(const struct item *it);
 
 /* The record: varint n, then for each sibling varint origin, varint seq,
- * hlc (8), kind (1), e16 (16), varint length, payload. */
+ * hlc (8), kind (1), e16 (16), then varint length and payload; of a tomb
+ * varint arrival_ms. */
 void item_encode(struct buf *out, const struct item *it);
 
 /* Into the emptied it, borrowing from rec. 0, ECRDT_ECORRUPT (no sentence),

@@ -68,10 +68,11 @@ struct ecrdt_txn {
     pthread_t thread;         /* the one that holds the writer lock */
     char why[ERR_SENTENCE];   /* sentence of the failure that stuck */
     bool has_lock;
-    bool made_names; /* buckets or origins that are lost by an abort */
-    bool sync;       /* a receipt was taken: durable when commit returns */
-    bool pending;    /* key heads or counter adds wait in keyheads */
-    uint64_t bytes;  /* written by this transaction */
+    bool made_names;  /* buckets or origins that are lost by an abort */
+    bool sync;        /* a receipt was taken: durable when commit returns */
+    bool pending;     /* key heads or counter adds wait in keyheads */
+    uint64_t bytes;   /* written by this transaction */
+    uint64_t log_cap; /* of the dots log; 0 = not read yet */
     struct bucket **buckets;
     size_t n_buckets, cap_buckets;
     struct bucket *last; /* the bucket of the last call */

@@ -102,7 +102,7 @@ static void txn_reset(ecrdt_txn *t, bool committed) {
     t->last = NULL;
     t->why[0] = 0;
     t->has_lock = t->made_names = t->pending = t->sync = false;
-    t->bytes = 0;
+    t->bytes = t->log_cap = 0;
     buf_trim(&t->rec);
     buf_trim(&t->payload);
     buf_trim(&t->scratch);

@@ -69,7 +69,8 @@ bool payload_valid(slice id, const struct item_parts *p,
     if (e->kind == KIND_TOMB)
         return e->len == 0;
     struct payload parts;
-    if (e->kind != ty->live_kind ||
+    uint8_t marks = KIND_SETTLED | (ty->live_kind == KIND_COUNT ? KIND_BYE : 0);
+    if ((e->kind & ~marks) != ty->live_kind ||
         !payload_split(p->shape, slice_of(e->payload, e->len), &parts))
         return false;
     if (p->shape.key_hashed && !item_id_key_matches(id, p, parts.key))

@@ -4,6 +4,7 @@
 #include "crdt/dotlog.h"
 #include "crdt/keyhead.h"
 #include "crdt/step.h"
+#include "crdt/tombs.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include <stdarg.h>
@@ -71,6 +72,20 @@ static const char *show(slice id, char out[2 * ID_SHOWN + 4]) {
 /* ---- items ----------------------------------------------------------------
  */
 
+/* A tomb has its row in the tombs table. */
+static void check_tomb(struct verify *v, slice id, const struct event *e) {
+    char hex[2 * ID_SHOWN + 4];
+    uint8_t key[TOMB_KEY];
+    struct tomb_row row = {e->arrival_ms, e->seq, e->origin};
+    slice of;
+    int rc = db_get(v->t->db, DB_TOMBS, tomb_key(key, v->bk->id, &row), &of);
+    if (rc != 1 || !slice_eq(of, id))
+        find(v,
+             "bucket '%s' item %s: tomb %llu has no row in the table of "
+             "tombs, or that of another item",
+             v->bk->name, show(id, hex), (unsigned long long)e->seq);
+}
+
 static void check_event(struct verify *v, slice id, const struct item_parts *p,
                         const struct vv *clk, const struct event *e) {
     char hex[2 * ID_SHOWN + 4];
@@ -93,6 +108,8 @@ static void check_event(struct verify *v, slice id, const struct item_parts *p,
     else if (memcmp(e16, e->e16, sizeof e16) != 0)
         find(v, "bucket '%s' item %s: event %llu is not what its e16 names",
              name, show(id, hex), (unsigned long long)e->seq);
+    if (!event_live(e))
+        check_tomb(v, id, e);
     struct logged want = {e->seq, e->origin};
     bool in_log = false;
     size_t lo = 0, hi = v->n_log;
@@ -177,26 +194,39 @@ static void sum_key(struct verify *v, slice id, const struct item_parts *p,
             s->full_key = pl.key;
 }
 
-/* Heads whose key has no items. */
-static int check_heads(struct verify *v) {
+/* Rows of a table that belong to the bucket. */
+static int count_rows(struct verify *v, enum db_table table, uint64_t *n) {
     uint8_t from[BUCKET_PREFIX];
     struct db_cursor *c;
-    uint64_t n = 0;
-    int rc = db_cursor_open(v->t->db, DB_KEYS, &c);
+    int rc = db_cursor_open(v->t->db, table, &c);
     if (rc < 0)
         return rc;
     item_key_prefix(from, v->bk->id);
     slice key = slice_of(from, sizeof from), rec;
+    *n = 0;
     for (rc = db_cursor_seek(c, &key, &rec);
          (rc == 1 || rc == ECRDT_ECORRUPT) && key.len > BUCKET_PREFIX &&
          item_key_bucket(key) == v->bk->id;
          rc = db_cursor_next(c, &key, &rec))
-        n++;
+        ++*n;
     db_cursor_close(c);
-    if (n != v->heads)
-        find(v, "bucket '%s': %llu key heads, %llu keys with items",
-             v->bk->name, (unsigned long long)n, (unsigned long long)v->heads);
     return rc < 0 && rc != ECRDT_ECORRUPT ? rc : ECRDT_OK;
+}
+
+/* Heads whose key has no items, and rows of tombs that are none. */
+static int check_counts(struct verify *v) {
+    uint64_t heads = 0, tombs = 0;
+    int rc = count_rows(v, DB_KEYS, &heads);
+    if (rc == ECRDT_OK)
+        rc = count_rows(v, DB_TOMBS, &tombs);
+    if (rc == ECRDT_OK && heads != v->heads)
+        find(v, "bucket '%s': %llu key heads, %llu keys with items",
+             v->bk->name, (unsigned long long)heads,
+             (unsigned long long)v->heads);
+    if (rc == ECRDT_OK && tombs != v->tombs)
+        find(v, "bucket '%s': %llu rows of tombs, %llu tombs", v->bk->name,
+             (unsigned long long)tombs, (unsigned long long)v->tombs);
+    return rc;
 }
 
 static void check_item(struct verify *v, slice id, const struct item_parts *p,
@@ -328,7 +358,7 @@ static int check_bucket(void *ctx, const char *name) {
         return rc;
     end_key(v);
     check_sums(v);
-    rc = check_heads(v);
+    rc = check_counts(v);
     return v->stop ? v->stop : rc;
 }
 

@@ -436,23 +436,61 @@ typedef struct ecrdt_stats {
     uint64_t bytes_used; /* of the file                              */
     uint64_t bytes_max;  /* limit                                    */
     uint64_t buckets;
-    uint64_t items;              /* with a live event, all buckets           */
-    uint64_t tombstones;         /* removal markers kept, all buckets        */
-    uint64_t origins;            /* incarnations ever heard of               */
-    uint64_t log_bytes;          /* of the dots logs                         */
-    uint32_t readers;            /* reader slots in use on this machine      */
-    int32_t oldest_reader_pid;   /* of the oldest snapshot; 0 = none         */
-    uint64_t oldest_reader_txns; /* commits since that snapshot            */
-    uint64_t last_txn;           /* number of the last commit                */
-    uint32_t durability;         /* ECRDT_FULL, _RELAXED or _EPHEMERAL       */
-    uint32_t cleared_readers;    /* slots of dead processes freed by us      */
-    uint64_t pidns_reads;        /* reads that fell back to the writer lock
-                                    because another PID namespace holds our
-                                    pid (see README)                         */
+    uint64_t items;               /* with a live event, all buckets           */
+    uint64_t tombstones;          /* removal markers kept, all buckets        */
+    uint64_t origins;             /* incarnations ever heard of               */
+    uint64_t log_bytes;           /* of the dots logs                         */
+    uint32_t readers;             /* reader slots in use on this machine      */
+    int32_t oldest_reader_pid;    /* of the oldest snapshot; 0 = none         */
+    uint64_t oldest_reader_txns;  /* commits since that snapshot            */
+    uint64_t last_txn;            /* number of the last commit                */
+    uint32_t durability;          /* ECRDT_FULL, _RELAXED or _EPHEMERAL       */
+    uint32_t cleared_readers;     /* slots of dead processes freed by us      */
+    uint64_t pidns_reads;         /* reads that fell back to the writer lock
+                                     because another PID namespace holds our
+                                     pid (see README)                         */
+    uint64_t oldest_tombstone_ms; /* age of the oldest marker here; 0 = none */
+    uint64_t floor_lag_ms;        /* by how long it has outlived the retention:
+                                     0 = gc keeps up                                */
+    uint64_t reclaimable_bytes; /* of the file that hold nothing             */
+    uint64_t gc_tombstones;     /* markers dropped, ever                     */
+    uint64_t gc_bytes;          /* of their records                          */
+    uint64_t gc_wall_ms;        /* when the last ones were; 0 = never        */
+    uint64_t gc_retention_ms, log_cap_bytes; /* settings                     */
 } ecrdt_stats;
 
 /* Fills *out; out->size must be set. EINVAL, EIO. */
 ECRDT_API int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out);
+
+/* Numbers that belong to a store; every process that opens it goes by them. */
+enum ecrdt_setting {
+    ECRDT_GC_RETENTION_MS = 1, /* removal markers stay so long; 30 days     */
+    ECRDT_LOG_CAP_BYTES = 2    /* of a bucket's dots log; 4 MiB             */
+};
+
+/* Writes the setting's value, its default if it was never set. EINVAL. */
+ECRDT_API int ecrdt_setting_get(ecrdt_store *s, enum ecrdt_setting which,
+                                uint64_t *value);
+
+/* Sets it, in a transaction of its own. EINVAL, ERANGE, EBUSY. */
+ECRDT_API int ecrdt_setting_set(ecrdt_store *s, enum ecrdt_setting which,
+                                uint64_t value);
+
+typedef struct ecrdt_gc_report {
+    uint64_t tombstones;        /* dropped                                  */
+    uint64_t bytes;             /* of their records                         */
+    uint64_t reclaimable_bytes; /* of the file that hold nothing now        */
+    uint32_t stale_readers;     /* slots of dead processes, freed           */
+    uint32_t more;              /* 1: the budget ended it before the end    */
+} ecrdt_gc_report;
+
+/* Drops the removal markers that have lain in this store for retention_ms or
+ * longer (-1: for the store's setting), in short transactions that give way
+ * to other writers, for about budget_ms (0: to the end). A replica that was
+ * away for longer still gets every answer right; it only costs more bytes. r
+ * may be NULL. 1 = more remains, 0 = done; EBUSY, EIO. */
+ECRDT_API int ecrdt_gc(ecrdt_store *s, int64_t retention_ms, uint32_t budget_ms,
+                       ecrdt_gc_report *r);
 
 /* Reads every record and recomputes what is derived: checksums, digests,
  * sizes, totals, clocks. Each finding goes to the sink as one line of text

@@ -15,7 +15,7 @@ enum db_table {
     DB_LOG,
     DB_PEERS,
     DB_PAIRS, /* chain hashes of origins: see chain.h  */
-    DB_TOMBS, /* tombs in the order of arrival: see gc.h */
+    DB_TOMBS, /* tombs in the order of arrival: see tombs.h */
     DB_TABLES
 };
 enum { DB_HEAD_PREFIX = 'H' };
@@ -65,6 +65,9 @@ struct db_stat {
 };
 /* Fills *out; frees the slots of dead readers. */
 int db_stat(struct db *db, struct db_stat *out);
+
+/* Bytes of the file that hold nothing and that the next commit may use. */
+uint64_t db_free_bytes(struct db *db);
 
 /* Frees the reader slots of dead processes; returns how many. */
 uint32_t db_clear_readers(struct db *db);

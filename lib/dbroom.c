@@ -85,6 +85,12 @@ static uint64_t usable(const struct db *db, const struct db_low *low) {
     return bytes > REWRITTEN ? bytes - REWRITTEN : 0;
 }
 
+uint64_t db_free_bytes(struct db *db) {
+    struct db_low low = {.pages = 0};
+    db_env_free(db, &low);
+    return low.pages * db->page_size;
+}
+
 uint64_t db_room_left(struct db *db, struct db_low **low) {
     uint64_t room = room_behind(db);
     *low = NULL;
