@@ -149,6 +149,12 @@ bool mirror_tell_due(const struct mirror *m) {
     return m->ack_due || (m->view && m->told != m->view->version);
 }
 
+bool mirror_covers(const struct mirror *m, slice id,
+                   const uint8_t origin[ORIGIN_SIZE], uint64_t seq) {
+    return m->heard.n &&
+           vv_covers(&m->heard.r[ranges_find(&m->heard, id)].clk, origin, seq);
+}
+
 uint64_t mirror_missing_here(const struct mirror *m) {
     static const struct ranges none;
     return ranges_missing(&m->heard, m->view ? &m->view->ranges : &none);

@@ -84,6 +84,11 @@ void mirror_built(struct mirror *m, bool wrote, bool cut);
 /* Should the peer be told our clock now? */
 bool mirror_tell_due(const struct mirror *m);
 
+/* Has the peer told that it has (origin, seq), an event on item id? What it
+ * tells is durable there. */
+bool mirror_covers(const struct mirror *m, slice id,
+                   const uint8_t origin[ORIGIN_SIZE], uint64_t seq);
+
 /* Events that we lack, and that the peer lacks. */
 uint64_t mirror_missing_here(const struct mirror *m);
 uint64_t mirror_missing_there(const struct mirror *m);

@@ -110,6 +110,43 @@ static void record(struct node *n, uint64_t now_ms) {
                  ecrdt_errmsg());
 }
 
+/* ---- tombs ----------------------------------------------------------------
+ * A core that is configured and was ever met must have told that it has a tomb
+ * before it may go; while it is away it has told nothing. Out of the
+ * configuration it holds up nothing. */
+
+static bool is_core(const struct peer *p) {
+    return !p->gone && p->r.role == PEER_CORE;
+}
+
+static bool cores_have(void *ctx, const char *bucket, slice id,
+                       const uint8_t origin[ORIGIN_SIZE], uint64_t seq) {
+    const struct node *n = ctx;
+    for (size_t i = 0; i < n->peers.n; i++) {
+        const struct peer *p = n->peers.p[i];
+        const struct link *l = p->link;
+        if (!is_core(p))
+            continue;
+        const struct mirror *m =
+            l && l->s ? mirrors_find(&l->s->mirrors, bucket) : NULL;
+        if (!m || !mirror_covers(m, id, origin, seq))
+            return false;
+    }
+    return true;
+}
+
+static uint64_t collect_due(struct node *n, uint64_t now_ms) {
+    struct gc_policy policy = {.covered = cores_have, .ctx = n};
+    if (!n->peers.purged || n->draining)
+        return UINT64_MAX;
+    return collect_run(&n->collect, &policy, now_ms);
+}
+
+void node_set_gc(struct node *n, const struct collect_conf *conf) {
+    collect_configure(&n->collect, conf);
+    node_kick(n);
+}
+
 static void work(void *ctx) {
     struct node *n = ctx;
     uint64_t now_ms = loop_now(n);
@@ -124,12 +161,14 @@ static void work(void *ctx) {
     uint64_t dial = dial_due(n, now_ms), link = links_deadline(n);
     record(n, now_ms);
     uint64_t acks = n->conf.record ? acks_run(n, now_ms) : UINT64_MAX;
+    uint64_t collect = collect_due(n, now_ms);
     if (next) {
         uint64_t check = now_ms + NODE_CHECK_MS;
         next = dial < next ? dial : next;
         next = link < next ? link : next;
         next = acks < next ? acks : next;
         next = audit < next ? audit : next;
+        next = collect < next ? collect : next;
         next = check < next ? check : next;
     }
     n->loop->t->timer_set(n->work, next > now_ms ? next - now_ms : 0);
@@ -161,6 +200,7 @@ int node_open(const struct node_conf *conf, struct loop *loop,
     snprintf(n->name, sizeof n->name, "%s", conf->name);
     snprintf(n->realm, sizeof n->realm, "%s", conf->realm);
     gossip_init(&n->gossip, conf->store);
+    collect_init(&n->collect, conf->store, &conf->gc, loop_now(n));
     fill_self(n);
     int rc = loop->t->timer_new(loop, work, n, &n->work);
     if (!rc)
@@ -358,6 +398,7 @@ void node_free(struct node *n) {
     peers_free(&n->peers);
     acks_free(&n->acks);
     gossip_free(&n->gossip);
+    collect_free(&n->collect);
     alloc_free(n->links);
     alloc_free(n);
 }

@@ -3,6 +3,7 @@
 #ifndef REPLICATION_NODE_H
 #define REPLICATION_NODE_H
 #include "replication/acks.h"
+#include "replication/collect.h"
 #include "replication/gossip.h"
 #include "replication/limiter.h"
 #include "replication/loop.h"
@@ -34,10 +35,11 @@ struct node_conf {
     ecrdt_store *store;
     const struct identity *self; /* outlives the node */
     const char *realm, *name;
-    uint8_t role;       /* enum peer_role */
-    uint32_t max_links; /* 0 = NODE_LINKS_MAX */
-    uint64_t audit_ms;  /* between two audits, about; 0 = none */
-    bool record;        /* keep the records of peers in the store */
+    uint8_t role;           /* enum peer_role */
+    uint32_t max_links;     /* 0 = NODE_LINKS_MAX */
+    uint64_t audit_ms;      /* between two audits, about; 0 = none */
+    bool record;            /* keep the records of peers in the store */
+    struct collect_conf gc; /* only with record: it tells who is a core */
     /* Called after each step of work; may call node_stop(). */
     void (*worked)(void *ctx);
     void *ctx;
@@ -60,6 +62,7 @@ struct node {
     struct peers peers;
     struct acks acks;
     struct limiter limiter;
+    struct collect collect;
     struct node_listener listeners[RELAY_LISTEN_MAX];
     size_t n_listeners;
     struct link **links;
@@ -80,6 +83,9 @@ int node_listen(struct node *n, const struct node_address *list, size_t count);
 
 /* Makes the configured peers those of the list; links of others are closed. */
 int node_set_peers(struct node *n, const struct node_peer *list, size_t count);
+
+/* Takes over other numbers for dropping tombs. */
+void node_set_gc(struct node *n, const struct collect_conf *conf);
 
 /* Accepts and dials no more; existing links go on. */
 void node_drain(struct node *n);

@@ -99,6 +99,14 @@ void peer_up(struct peer *p, uint64_t now_ms) {
 
 /* ---- into the store ------------------------------------------------------ */
 
+/* A peer that has not been met yet keeps the role that it had in an earlier
+ * run: a core that is away is known as one. */
+static void recall_role(struct peer *p, slice value) {
+    struct peer_record old;
+    if (!p->r.links && peers_record_decode(value, &old) == 0)
+        p->r.role = old.role;
+}
+
 /* A record that an earlier run left of a peer that is configured no more. */
 struct purge {
     const struct peers *ps;
@@ -107,13 +115,14 @@ struct purge {
 
 static int find_stale(void *ctx, slice name, slice value) {
     struct purge *u = ctx;
-    (void)value;
     if (name.len != PEER_KEY_TEXT - 1 ||
         !slice_starts(name, ecrdt_str("ed25519:")))
         return 0;
     for (size_t i = 0; i < u->ps->n; i++)
-        if (slice_eq(name, ecrdt_str(u->ps->p[i]->r.key)))
+        if (slice_eq(name, ecrdt_str(u->ps->p[i]->r.key))) {
+            recall_role(u->ps->p[i], value);
             return 0;
+        }
     memcpy(u->name, name.data, name.len);
     u->name[name.len] = 0;
     return 1;

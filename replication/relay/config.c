@@ -184,6 +184,16 @@ static int check_audit(cfg_t *cfg, cfg_opt_t *opt) {
     return -1;
 }
 
+static int check_gc(cfg_t *cfg, cfg_opt_t *opt) {
+    long v = cfg_opt_getnint(opt, 0);
+    bool interval = !strcmp(cfg_opt_name(opt), "gc_interval");
+    if (v >= interval && v <= CONFIG_GC_MAX)
+        return 0;
+    cfg_error(cfg, "%s is %d to %d, not %ld", cfg_opt_name(opt), interval,
+              CONFIG_GC_MAX, v);
+    return -1;
+}
+
 static int check_peer(cfg_t *cfg, cfg_opt_t *opt) {
     cfg_t *peer = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
     const char *title = cfg_title(peer);
@@ -213,6 +223,9 @@ static const struct {
     {"max_links", check_max_links},
     {"drain_timeout", check_drain},
     {"audit_interval", check_audit},
+    {"gc_retention", check_gc},
+    {"gc_interval", check_gc},
+    {"gc_budget", check_gc},
     {"log_level", check_level},
     {"log_format", check_format},
     {"peer|address", check_address},
@@ -233,6 +246,9 @@ static int parse(const char *path, cfg_t **out) {
         CFG_INT("max_links", NODE_LINKS_MAX, CFGF_NONE),
         CFG_INT("drain_timeout", CONFIG_DRAIN_DEFAULT_S, CFGF_NONE),
         CFG_INT("audit_interval", NODE_AUDIT_DEFAULT_S, CFGF_NONE),
+        CFG_INT("gc_retention", -1, CFGF_NONE),
+        CFG_INT("gc_interval", COLLECT_INTERVAL_S, CFGF_NONE),
+        CFG_INT("gc_budget", COLLECT_BUDGET_MS, CFGF_NONE),
         CFG_STR("log_level", "info", CFGF_NONE),
         CFG_STR("log_format", "logfmt", CFGF_NONE),
         CFG_SEC("peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
@@ -297,6 +313,13 @@ static int required(const cfg_t *cfg, const char *path, const char *option) {
                    cfg->line, option);
 }
 
+static void copy_gc(struct config *c, cfg_t *cfg) {
+    long retention = cfg_getint(cfg, "gc_retention");
+    c->gc_retention_ms = retention < 0 ? -1 : (int64_t)retention * 1000;
+    c->gc.interval_ms = (uint64_t)cfg_getint(cfg, "gc_interval") * 1000;
+    c->gc.budget_ms = (uint64_t)cfg_getint(cfg, "gc_budget");
+}
+
 static int copy_all(struct config *c, cfg_t *cfg, const char *path) {
     const char *name = cfg_getstr(cfg, "name");
     int rc = required(cfg, path, "store");
@@ -316,6 +339,7 @@ static int copy_all(struct config *c, cfg_t *cfg, const char *path) {
     c->max_links = (uint32_t)cfg_getint(cfg, "max_links");
     c->drain_timeout_ms = (uint64_t)cfg_getint(cfg, "drain_timeout") * 1000;
     c->audit_ms = (uint64_t)cfg_getint(cfg, "audit_interval") * 1000;
+    copy_gc(c, cfg);
     c->log_level = level_index(cfg_getstr(cfg, "log_level"));
     c->n_listen = cfg_size(cfg, "listen");
     if (c->n_listen > RELAY_LISTEN_MAX)

@@ -9,7 +9,8 @@ enum {
     CONFIG_PATH_MAX = 4095,
     CONFIG_DRAIN_DEFAULT_S = 30,
     CONFIG_DRAIN_MAX_S = 3600,
-    CONFIG_AUDIT_MAX_S = 86400
+    CONFIG_AUDIT_MAX_S = 86400,
+    CONFIG_GC_MAX = 1000000000 /* seconds, or ms */
 };
 
 struct config {
@@ -24,6 +25,8 @@ struct config {
     size_t n_peers;
     uint32_t max_links;
     uint64_t drain_timeout_ms, audit_ms;
+    int64_t gc_retention_ms; /* -1: as the store has it */
+    struct collect_conf gc;
     int log_level; /* enum ecrdt_level */
 };
 

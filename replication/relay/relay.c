@@ -129,15 +129,27 @@ static void on_usr1(void *ctx) {
 /* ---- reload ---------------------------------------------------------------
  */
 
+/* The retention belongs to the store: gc by hand goes by it too. */
+static int apply_retention(ecrdt_store *s, int64_t retention_ms) {
+    uint64_t now;
+    int rc = ecrdt_setting_get(s, ECRDT_GC_RETENTION_MS, &now);
+    if (rc < 0 || retention_ms < 0 || now == (uint64_t)retention_ms)
+        return rc;
+    return ecrdt_setting_set(s, ECRDT_GC_RETENTION_MS, (uint64_t)retention_ms);
+}
+
 static int apply_config(struct relay *r, const struct config *c) {
     int rc = node_listen(r->node, c->listen, c->n_listen);
     if (!rc)
         rc = node_set_peers(r->node, c->peers, c->n_peers);
+    if (!rc)
+        rc = apply_retention(r->store, c->gc_retention_ms);
     if (rc < 0)
         return rc;
     r->node->conf.max_links = c->max_links;
     r->node->conf.audit_ms = c->audit_ms;
     r->node->audit.next_ms = 0;
+    node_set_gc(r->node, &c->gc);
     return 0;
 }
 
@@ -256,6 +268,7 @@ static int open_node(struct relay *r) {
                            .max_links = r->conf.max_links,
                            .audit_ms = r->conf.audit_ms,
                            .record = true,
+                           .gc = r->conf.gc,
                            .worked = worked,
                            .ctx = r};
     const struct loop_table *t;
