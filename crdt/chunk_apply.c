@@ -3,6 +3,7 @@
 #include "crdt/clocks.h"
 #include "crdt/door.h"
 #include "crdt/hlc.h"
+#include "crdt/merge.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -138,7 +139,8 @@ static int join_item(struct apply *a, const struct chunk_part *p,
     }
     a->r->applied++;
     a->changed = true;
-    return door_put(t, a->bk, k, found, after, !a->c->bulk);
+    rc = door_put(t, a->bk, k, found, after, !a->c->bulk);
+    return rc < 0 ? rc : merge_if_many(t, a->bk, k);
 }
 
 /* ---- one part on one of our ranges ----------------------------------------

@@ -46,6 +46,21 @@ void count_of(struct item_shape shape, const struct item *it, struct count *c) {
     }
 }
 
+bool count_bye(const struct item *it) {
+    for (size_t i = 0; i < it->n; i++)
+        if (it->ev[i].kind & KIND_BYE)
+            return true;
+    return false;
+}
+
+static size_t merge(struct item_shape shape, const struct item *it,
+                    uint8_t out[4 * VARINT_MAX], uint8_t *kind) {
+    struct count c;
+    count_of(shape, it, &c);
+    *kind |= count_bye(it) ? KIND_BYE : 0;
+    return count_encode(out, &c);
+}
+
 static bool check(slice value) {
     struct count c;
     return count_decode(value, &c);
@@ -70,6 +85,7 @@ const struct type type_entry = {.tag = TAG_ENTRY,
                                 .live_kind = KIND_COUNT,
                                 .name = "counter entry",
                                 .check = check,
+                                .merge = merge,
                                 .read = read_entry};
 
 static int out_of_range(slice key, int64_t by) {
@@ -235,7 +251,8 @@ static int reset_entry(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
     c.fdec = c.dec;
     uint8_t value[4 * VARINT_MAX];
     size_t n = count_encode(value, &c);
-    return door_local(t, bk, k, true, KIND_COUNT, key, slice_of(NULL, 0),
+    uint8_t kind = KIND_COUNT | (count_bye(&t->before) ? KIND_BYE : 0);
+    return door_local(t, bk, k, true, kind, key, slice_of(NULL, 0),
                       slice_of(value, n));
 }
 

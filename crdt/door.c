@@ -158,15 +158,15 @@ static int take_dot(ecrdt_txn *t, struct bucket *bk, struct event *e) {
     return ECRDT_OK;
 }
 
-int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
-               enum event_kind kind, slice full_key, slice elem, slice value) {
-    struct event e = {.kind = (uint8_t)kind};
+int door_local_at(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+                  bool found, uint8_t kind, uint64_t hlc,
+                  const struct payload *p) {
+    struct event e = {.kind = kind, .hlc = hlc};
     int rc = take_dot(t, bk, &e);
     if (rc < 0)
         return rc;
-    e.hlc = txn_hlc(bk);
     if (kind != KIND_TOMB) {
-        payload_make(&t->payload, item_key_shape(k), full_key, elem, value);
+        payload_make(&t->payload, item_key_shape(k), p->key, p->elem, p->value);
         if (t->payload.err)
             return db_stick(t->db, t->payload.err);
         e.payload = t->payload.data;
@@ -186,4 +186,10 @@ int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
         return db_stick(t->db, ECRDT_ENOMEM);
     *slot = e;
     return door_put(t, bk, k, found, &t->after, true);
+}
+
+int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
+               uint8_t kind, slice full_key, slice elem, slice value) {
+    struct payload p = {full_key, elem, value};
+    return door_local_at(t, bk, k, found, kind, txn_hlc(bk), &p);
 }

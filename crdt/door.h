@@ -26,9 +26,14 @@ int door_record(ecrdt_txn *t, const char *bucket, uint8_t tag, slice key,
 int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
              struct item *after, bool logged);
 
-/* A local event of kind on k that supersedes all siblings of t->before; one
- * event per item and transaction. full_key and elem are the caller's bytes
- * (used if hashed), value the type's part of the payload. */
+/* A local event of kind (marks included) on k that supersedes all siblings of
+ * t->before; one event per item and transaction. full_key and elem are the
+ * caller's bytes (used if hashed), value the type's part of the payload. */
 int door_local(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
-               enum event_kind kind, slice full_key, slice elem, slice value);
+               uint8_t kind, slice full_key, slice elem, slice value);
+
+/* The same with a time of its own, for an event that stands for others. */
+int door_local_at(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+                  bool found, uint8_t kind, uint64_t hlc,
+                  const struct payload *p);
 #endif

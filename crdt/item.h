@@ -5,15 +5,15 @@
 #include "crdt/vv.h"
 #include "lib/crypto.h"
 
-/* What an event did; and marks beside it: KIND_SETTLED, a core made it of many
+/* What an event did; and marks beside it: KIND_MERGED, made of many
  * siblings; KIND_BYE, the origin of a counter entry never counts again. */
 enum event_kind {
     KIND_PUT = 1,
     KIND_TOMB = 2,
     KIND_COUNT = 3,
-    KIND_SETTLED = 0x40,
+    KIND_MERGED = 0x40,
     KIND_BYE = 0x80,
-    KIND_MARKS = KIND_SETTLED | KIND_BYE
+    KIND_MARKS = KIND_MERGED | KIND_BYE
 };
 
 struct event {

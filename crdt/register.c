@@ -45,9 +45,8 @@ int register_del(ecrdt_txn *t, const char *bucket, slice key) {
     return rc < 0 ? rc : 1;
 }
 
-/* > 0 if a is read before b; *err on an unknown origin. */
-static int compare(ecrdt_txn *t, const struct event *a, const struct event *b,
-                   int *err) {
+int event_compare(ecrdt_txn *t, const struct event *a, const struct event *b,
+                  int *err) {
     if (a->hlc != b->hlc)
         return a->hlc > b->hlc ? 1 : -1;
     const uint8_t *ia = origin_id(t, a->origin), *ib = origin_id(t, b->origin);
@@ -64,7 +63,8 @@ static int winner(ecrdt_txn *t, slice rec, struct event *best) {
     struct event e;
     int rc, found = 0, err = 0;
     for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1;)
-        if (event_live(&e) && (!found || compare(t, &e, best, &err) > 0)) {
+        if (event_live(&e) &&
+            (!found || event_compare(t, &e, best, &err) > 0)) {
             *best = e;
             found = 1;
         }
@@ -112,7 +112,7 @@ int register_order(ecrdt_txn *t, slice rec, struct item *it) {
         if (!item_add(it))
             return db_stick(t->db, ECRDT_ENOMEM);
         size_t i = it->n - 1;
-        for (; i > 0 && compare(t, &e, &it->ev[i - 1], &err) > 0; i--)
+        for (; i > 0 && event_compare(t, &e, &it->ev[i - 1], &err) > 0; i--)
             it->ev[i] = it->ev[i - 1];
         it->ev[i] = e;
     }

@@ -17,4 +17,8 @@ int register_order(ecrdt_txn *t, slice rec, struct item *it);
 
 /* Fills the stamp of an event. 0 or < 0. */
 int event_stamp(ecrdt_txn *t, const struct event *e, ecrdt_stamp *out);
+
+/* > 0 if sibling a is read before b; *err < 0 on an unknown origin. */
+int event_compare(ecrdt_txn *t, const struct event *a, const struct event *b,
+                  int *err);
 #endif

@@ -21,6 +21,10 @@ int replica_clock(ecrdt_txn *t, const char *bucket, struct ranges *rs,
 int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),
                         void *ctx);
 
+/* Says that this process replicates the store as a core, one of the nodes that
+ * supersede the siblings of an item when they become many (PROTOCOL 5). */
+void replica_core(ecrdt_store *s, bool core);
+
 /* Digest of a bucket in t's snapshot; zeros if absent. */
 int replica_digest(ecrdt_txn *t, const char *bucket, uint8_t out[16]);
 

@@ -500,6 +500,10 @@ void replica_watch(ecrdt_store *s, bool on) {
         os_lock_watch(s->lock, on);
 }
 
+void replica_core(ecrdt_store *s, bool core) {
+    atomic_store(&s->core, core);
+}
+
 const char *replica_wake_path(const ecrdt_store *s) {
     return s->wake_path;
 }

@@ -26,6 +26,7 @@ struct ecrdt_store {
     atomic_uint txns;           /* transactions that are open */
     _Atomic(ecrdt_txn *) spare; /* an ended one, for the next to begin */
     atomic_ullong pidns_reads;  /* see ecrdt_stats */
+    atomic_bool core;           /* see replica_core() */
 };
 
 /* The head record of a bucket: one writer function, head_save(). */

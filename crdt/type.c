@@ -69,7 +69,7 @@ bool payload_valid(slice id, const struct item_parts *p,
     if (e->kind == KIND_TOMB)
         return e->len == 0;
     struct payload parts;
-    uint8_t marks = KIND_SETTLED | (ty->live_kind == KIND_COUNT ? KIND_BYE : 0);
+    uint8_t marks = KIND_MERGED | (ty->live_kind == KIND_COUNT ? KIND_BYE : 0);
     if ((e->kind & ~marks) != ty->live_kind ||
         !payload_split(p->shape, slice_of(e->payload, e->len), &parts))
         return false;

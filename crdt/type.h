@@ -21,6 +21,11 @@ struct type {
     const char *name;
     /* Is value, the type's part of a live payload, well-formed? */
     bool (*check)(slice value);
+    /* Writes the value of an event that stands for all siblings, and adds its
+     * marks to *kind; NULL: that of the sibling which is read. Returns its
+     * length. */
+    size_t (*merge)(struct item_shape shape, const struct item *it,
+                    uint8_t out[4 * VARINT_MAX], uint8_t *kind);
     /* Reads the siblings; payloads are well-formed. */
     void (*read)(struct item_shape shape, const struct item *it,
                  struct reading *out);
@@ -64,6 +69,8 @@ struct count {
 };
 bool count_decode(slice value, struct count *c);
 size_t count_encode(uint8_t out[4 * VARINT_MAX], const struct count *c);
+/* Has the entry's origin said that it never counts again? */
+bool count_bye(const struct item *it);
 /* Componentwise maximum over the siblings of an entry. */
 void count_of(struct item_shape shape, const struct item *it, struct count *c);
 #endif

@@ -449,9 +449,9 @@ typedef struct ecrdt_stats {
     uint64_t pidns_reads;         /* reads that fell back to the writer lock
                                      because another PID namespace holds our
                                      pid (see README)                         */
-    uint64_t oldest_tombstone_ms; /* age of the oldest marker here; 0 = none */
-    uint64_t floor_lag_ms;        /* by how long it has outlived the retention:
-                                     0 = gc keeps up                                */
+    uint64_t oldest_tombstone_ms; /* age of the oldest marker; 0 = none      */
+    uint64_t floor_lag_ms;        /* by how long it has outlived the
+                                     retention; 0 = gc keeps up              */
     uint64_t reclaimable_bytes; /* of the file that hold nothing             */
     uint64_t gc_tombstones;     /* markers dropped, ever                     */
     uint64_t gc_bytes;          /* of their records                          */
@@ -491,6 +491,31 @@ typedef struct ecrdt_gc_report {
  * may be NULL. 1 = more remains, 0 = done; EBUSY, EIO. */
 ECRDT_API int ecrdt_gc(ecrdt_store *s, int64_t retention_ms, uint32_t budget_ms,
                        ecrdt_gc_report *r);
+
+/* Says goodbye for this store: what it counted stays, and it will never count
+ * again under its present identity, so that the heir may fold its counter
+ * entries away. It takes a new identity, under which it may write again. Sync
+ * once more before the store is removed. EINVAL for the heir itself. */
+ECRDT_API int ecrdt_retire(ecrdt_store *s);
+
+/* Flags of ecrdt_fold(). */
+enum ecrdt_fold_flags {
+    ECRDT_FOLD_CLAIM = 1, /* this store is the heir from now on */
+    ECRDT_FOLD_ALL = 2    /* also of replicas that did not say goodbye */
+};
+
+typedef struct ecrdt_fold_report {
+    uint64_t entries; /* moved into this store's own    */
+    uint64_t removed; /* of them, those that are gone   */
+} ecrdt_fold_report;
+
+/* Moves the counter entries of replicas that said goodbye into this store's
+ * own; no counter changes its value. One store of all, the heir, may do it:
+ * whoever claims it while another is the heir makes counters count double. The
+ * right ends with the store's identity: a restored heir has none, and may
+ * claim it again only when all that the old one folded has arrived. r may be
+ * NULL. EINVAL if this store is not the heir. */
+ECRDT_API int ecrdt_fold(ecrdt_store *s, uint32_t flags, ecrdt_fold_report *r);
 
 /* Reads every record and recomputes what is derived: checksums, digests,
  * sizes, totals, clocks. Each finding goes to the sink as one line of text

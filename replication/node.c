@@ -211,6 +211,7 @@ int node_open(const struct node_conf *conf, struct loop *loop,
         return rc;
     }
     replica_watch(conf->store, true);
+    replica_core(conf->store, conf->role == PEER_CORE);
     on_wake(n);
     *out = n;
     return 0;

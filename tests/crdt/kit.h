@@ -6,7 +6,7 @@
 #include "crdt/store.h"
 #include "tests/support/test.h"
 
-enum { KIT_STORES = 8 };
+enum { KIT_STORES = 18 };
 static char *kit_dir;
 static ecrdt_store *kit_stores[KIT_STORES];
 #define KIT_B "bucket"

@@ -66,7 +66,7 @@ static void kinds_fit_their_type(void **state) {
         if (ty->tag == TAG_ENTRY)
             item_key_origin(&k, origin);
         slice good = ty->tag == TAG_ENTRY ? slice_of(zero, 4) : none;
-        int marks = ty->tag == TAG_ENTRY ? KIND_MARKS : KIND_SETTLED;
+        int marks = ty->tag == TAG_ENTRY ? KIND_MARKS : KIND_MERGED;
         for (int kind = 0; kind < 256; kind++)
             assert_int_equal(valid(&k, kind, good),
                              (kind & ~marks) == ty->live_kind ||
