@@ -220,27 +220,4 @@ static inline void apply_in(struct world *w, ecrdt_txn *t, struct msg *m,
     ranges_free(&rs);
     vv_free(&floor);
 }
-
-/* Drops a tomb and all below the floor: section 6. */
-static inline void purge(struct world *w, ecrdt_txn *t, struct bucket *bk,
-                         const struct vv *floor) {
-    for (uint32_t i = 0; i < w->u.n_items; i++) {
-        struct item_parts parts;
-        struct item_key k;
-        slice id = item_id_slice(&w->u.items[i].id);
-        assert_true(item_id_parse(id, &parts));
-        item_key_set(&k, bk->id, id, parts.k_len);
-        if (door_find(t, &k) != 1)
-            continue;
-        t->after.n = 0;
-        for (size_t e = 0; e < t->before.n; e++) {
-            const struct event *ev = &t->before.ev[e];
-            if (event_live(ev) ||
-                !vv_covers(floor, origin_id(t, ev->origin), ev->seq))
-                *item_add(&t->after) = *ev;
-        }
-        if (t->after.n != t->before.n)
-            assert_ok(door_put(t, bk, &k, true, &t->after, false));
-    }
-}
 #endif

@@ -53,6 +53,7 @@ struct ref_event {
     uint32_t item, org;
     uint64_t seq, hlc;
     bool live, reset;
+    bool bye;         /* of a counter entry: its origin's last      */
     uint64_t value;   /* of a register                              */
     struct count pay; /* of a counter entry                         */
     int64_t delta;    /* of a counter entry: what it adds           */
@@ -186,6 +187,14 @@ static inline int ref_find_event(const struct universe *v, uint32_t org,
 static inline bool ref_live(const struct universe *v, const struct ref *r) {
     for (size_t u = 0; u < v->n_ev; u++)
         if (bits_has(&r->sib, u) && v->ev[u].live)
+            return true;
+    return false;
+}
+
+/* Has the entry's origin said that it never counts again? */
+static inline bool ref_bye(const struct universe *v, const struct ref *r) {
+    for (size_t u = 0; u < v->n_ev; u++)
+        if (bits_has(&r->sib, u) && v->ev[u].bye)
             return true;
     return false;
 }

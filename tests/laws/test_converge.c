@@ -90,8 +90,8 @@ static struct net {
     size_t n_talk;
     bool gc, renew, talks;
 } net;
-static uint64_t seed, counted[3];
-enum { N_SETTLED, N_GC, N_TWO };
+static uint64_t seed, counted[4];
+enum { N_SETTLED, N_GC, N_TWO, N_FOLD };
 
 static void set_time(size_t node) {
     fake_ms =
@@ -247,32 +247,44 @@ static void step_pull(size_t s, size_t r, bool all) {
     ranges_free(&peer);
 }
 
+/* Cores have, so to speak, a third of what is there. */
+static bool some(void *ctx, const char *bucket, slice id,
+                 const uint8_t origin[ORIGIN_SIZE], uint64_t seq) {
+    (void)ctx;
+    (void)bucket;
+    (void)id;
+    (void)origin;
+    (void)seq;
+    return rng_below(&w.rng, 3) == 0;
+}
+
 static void step_gc(size_t i) {
-    static struct seen s;
-    struct vv floor = {0};
+    struct gc_policy p = {.covered = rng_below(&w.rng, 3) ? some : NULL};
+    struct gc g;
+    int rc;
     w.what = "gc";
-    ecrdt_txn *t = world_begin(&w.node[i], true);
-    seen_read(&w, t, &s);
-    size_t tombs[REF_EVENTS], n = 0;
-    for (size_t u = 0; u < w.u.n_ev; u++)
-        if (!w.u.ev[u].live && bits_has(&s.sib[w.u.ev[u].item], u))
-            tombs[n++] = u;
-    if (n) {
-        const struct ref_event *e = &w.u.ev[tombs[rng_below(&w.rng, n)]];
-        struct bucket *bk = world_bk(t, false);
-        assert_ok(clocks_raise(t, bk, CLOCK_FLOOR, w.u.orgs[e->org], e->seq));
-        assert_ok(clocks_vector(t, bk, CLOCK_FLOOR, &floor));
-        purge(&w, t, bk, &floor);
-        counted[N_GC]++;
-    }
-    assert_ok(ecrdt_commit(t));
-    vv_free(&floor);
+    assert_ok(gc_begin(&g, w.node[i].s, &p));
+    while ((rc = gc_step(&g, 1000)) == 1)
+        ;
+    assert_ok(rc);
+    counted[N_GC] += g.dropped > 0;
+    gc_end(&g);
+}
+
+static void step_fold(size_t i) {
+    w.what = "fold";
+    counted[N_FOLD] += world_fold(&w, &w.node[i]);
 }
 
 static void step_renew(size_t i) {
     w.what = "renew";
     if (!net.renew || w.u.n_orgs == REF_ORIGINS)
         return;
+    if (i && rng_below(&w.rng, 2)) {
+        w.what = "retire";
+        world_retire(&w, &w.node[i]);
+        return;
+    }
     ecrdt_txn *t = world_begin(&w.node[i], true);
     assert_ok(origin_renew(t));
     assert_ok(ecrdt_commit(t));
@@ -416,8 +428,12 @@ static void step(void) {
         return;
     } else if (dice < 89) {
         step_pull(a, b, false);
-    } else if (dice < 92) {
+    } else if (dice < 91) {
         step_snapshot(a);
+    } else if (dice < 94) {
+        a = rng_below(&w.rng, 3) ? 0 : a;
+        set_time(a);
+        step_fold(a);
     } else if (dice < 99 && net.gc) {
         step_gc(a);
     } else {
@@ -440,6 +456,13 @@ static void shrink_log(size_t i) {
     assert_ok(ecrdt_commit(t));
 }
 
+/* Store 0 is the heir, as long as it keeps its incarnation. */
+static void make_heir(void) {
+    ecrdt_txn *t = world_begin(&w.node[0], true);
+    assert_ok(fold_claim(t));
+    assert_ok(ecrdt_commit(t));
+}
+
 static void begin_schedule(void) {
     static const int64_t skews[] = {0,     0,      1,      -7,
                                     50000, -50000, 200000, -3600000};
@@ -455,6 +478,7 @@ static void begin_schedule(void) {
         w.focus = 2 + (uint32_t)rng_below(&w.rng, w.u.n_keys - 2);
     net.renew = rng_below(&w.rng, 3) == 0;
     net.talks = seed % 3 == 0;
+    make_heir();
     for (size_t i = 0; i < w.n; i++) {
         net.skew_ms[i] = skews[rng_below(&w.rng, 8)];
         if (rng_below(&w.rng, 2))
@@ -549,11 +573,13 @@ static void stores_converge(void **state) {
     for (uint64_t i = 0; i < n; i++)
         schedule(first + i);
     printf("# %llu settled; parts: %llu delta, %llu complete, %llu ahead; "
-           "%llu items applied; %llu cuts; %llu gc; %llu pairs of chunks\n",
+           "%llu items applied; %llu cuts; %llu gc; %llu folds; %llu pairs of "
+           "chunks\n",
            (unsigned long long)counted[N_SETTLED],
            (unsigned long long)w.n_parts[0], (unsigned long long)w.n_parts[1],
            (unsigned long long)w.n_ahead, (unsigned long long)w.n_applied,
            (unsigned long long)w.n_cuts, (unsigned long long)counted[N_GC],
+           (unsigned long long)counted[N_FOLD],
            (unsigned long long)counted[N_TWO]);
     const struct talk_figures *f = &talk_figures;
     printf("# talks: %llu ranges equal, %llu split, %llu sent; %llu raised, "
