@@ -35,6 +35,10 @@ static const struct option options[] = {
     {"core", no_argument, NULL, 'C'},
     {"peers", required_argument, NULL, 'P'},
     {"against", required_argument, NULL, 'A'},
+    {"retention", required_argument, NULL, 'D'},
+    {"budget", required_argument, NULL, 'B'},
+    {"claim", no_argument, NULL, 'c'},
+    {"all", no_argument, NULL, 'a'},
     {NULL, 0, NULL, 0},
 };
 
@@ -57,8 +61,7 @@ bool args_int64(const char *text, int64_t *out) {
     return true;
 }
 
-/* A size with an optional K, M, G or T (powers of 1,024). */
-static bool parse_size(const char *text, uint64_t *out) {
+bool args_size(const char *text, uint64_t *out) {
     static const char units[] = "KMGT";
     char digits[24];
     size_t n = strlen(text);
@@ -74,6 +77,26 @@ static bool parse_size(const char *text, uint64_t *out) {
         return false;
     *out = (uint64_t)v << shift;
     return true;
+}
+
+bool args_duration(const char *text, uint64_t *ms) {
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {
+        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (errno || *text < '0' || *text > '9' || n > INT64_MAX / 86400000)
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(end, units[i].name)) {
+            *ms = n * units[i].ms;
+            return true;
+        }
+    *ms = 0;
+    return !strcmp(text, "0");
 }
 
 static bool parse_types(const char *text, unsigned *types) {
@@ -117,10 +140,16 @@ static int bad_value(const char *option, const char *text, const char *want) {
 
 /* Options that carry a value with a form of its own. */
 static int take_value(struct cli *c, int letter, const char *text) {
-    if (letter == 'm' && !parse_size(text, &c->max_bytes))
+    if (letter == 'm' && !args_size(text, &c->max_bytes))
         return bad_value("--max-bytes", text, "a size such as 500M or 8G");
     if (letter == 't' && !parse_types(text, &c->types))
         return bad_value("--type", text, "register, set or counter");
+    c->has_retention = c->has_retention || letter == 'D';
+    if (letter == 'D' && !args_duration(text, &c->retention_ms))
+        return bad_value("--retention", text, "a time such as 30d or 90s");
+    if (letter == 'B' &&
+        (!args_duration(text, &c->budget_ms) || c->budget_ms > UINT32_MAX))
+        return bad_value("--budget", text, "a time such as 500ms or 10s");
     if (letter == 'T' && !parse_seconds(text, &c->timeout_ms))
         return bad_value("--timeout", text, "seconds, such as 5 or 0.5");
     if (letter == 'P' && !parse_peers(text, &c->where))
@@ -145,6 +174,8 @@ static int take_option(struct cli *c, int letter) {
                        : letter == 'p' ? &c->msgpack
                        : letter == 'L' ? &c->limits
                        : letter == 'q' ? &c->receipt
+                       : letter == 'c' ? &c->claim
+                       : letter == 'a' ? &c->all
                                        : NULL;
     const char **const word = letter == 's'   ? &c->store
                               : letter == 'U' ? &c->summary

@@ -28,10 +28,12 @@ struct verb;
 struct cli {
     const struct verb *verb;
     const char *store; /* -s or EDGECRDT_STORE */
-    bool json, hex, raw, detail, limits, msgpack;
+    bool json, hex, raw, detail, limits, msgpack, claim, all;
     uint32_t durability; /* flag of enum ecrdt_flags, 0 = not given */
     unsigned types;      /* of keys; 0 = not given */
     uint64_t max_bytes;
+    bool has_retention;
+    uint64_t retention_ms, budget_ms;
     int timeout_ms;
     bool receipt;          /* of a write, wanted */
     char receipt_text[97]; /* ... and what was taken */
@@ -76,6 +78,11 @@ int args_parse(struct cli *c, int argc, char **argv);
 /* Parses a whole decimal number; false if it is not one or out of range. */
 bool args_int64(const char *text, int64_t *out);
 
+/* Parses a size with an optional K, M, G or T (powers of 1,024), and a time
+ * with ms, s, m, h or d; false if it is none. */
+bool args_size(const char *text, uint64_t *out);
+bool args_duration(const char *text, uint64_t *ms);
+
 /* Reads up to max bytes of fd to a new buffer, *data, for free(). 0, or an
  * exit code after a message; what names fd in it. */
 int args_read_all(int fd, const char *what, size_t max, char **data,
@@ -118,8 +125,17 @@ void out_item_uint(struct cli *c, const char *name, const char *label,
 void out_item_text(struct cli *c, const char *name, const char *label,
                    const char *value);
 
+/* The same: bytes, and a time in ms, with their units for people. */
+void out_item_size(struct cli *c, const char *name, const char *label,
+                   uint64_t bytes);
+void out_item_duration(struct cli *c, const char *name, const char *label,
+                       uint64_t ms);
+
 /* The bytes as text for people, escaped, to stdout. */
 void out_escaped(slice value);
+
+/* "30d", "90s", "1500ms": the largest unit that tells it exactly. */
+void out_duration(char to[32], uint64_t ms);
 
 /* n bytes as hex digits; to holds 2n + 1. */
 void out_hex(char *to, const uint8_t *from, size_t n);

@@ -85,6 +85,21 @@ void out_size(char to[32], uint64_t bytes) {
     snprintf(to, 32, u ? "%.1f %s" : "%.0f %s", v, unit[u]);
 }
 
+void out_duration(char to[32], uint64_t ms) {
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {
+        {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t i = 0;
+    while (ms && i < 4 && ms % units[i].ms)
+        i++;
+    if (!ms)
+        strcpy(to, "0");
+    else
+        snprintf(to, 32, "%" PRIu64 "%s", ms / units[i].ms, units[i].name);
+}
+
 /* Length of the UTF-8 sequence at p, 0 if it is malformed. */
 static size_t utf8_len(const uint8_t *p, size_t left) {
     size_t n = *p < 0x80                 ? 1
@@ -224,6 +239,26 @@ void out_item_uint(struct cli *c, const char *name, const char *label,
         out_uint(c, name, value);
     else
         printf("%-22s %" PRIu64 "\n", label, value);
+}
+
+void out_item_size(struct cli *c, const char *name, const char *label,
+                   uint64_t bytes) {
+    char text[32];
+    out_size(text, bytes);
+    if (c->json)
+        out_uint(c, name, bytes);
+    else
+        out_item_text(c, name, label, text);
+}
+
+void out_item_duration(struct cli *c, const char *name, const char *label,
+                       uint64_t ms) {
+    char text[32];
+    out_duration(text, ms);
+    if (c->json)
+        out_uint(c, name, ms);
+    else
+        out_item_text(c, name, label, text);
 }
 
 int out_sink(void *ctx, const void *data, size_t len) {

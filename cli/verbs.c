@@ -120,6 +120,33 @@ const struct verb verbs[] = {
      "--limits prints the limits that the library was built with, and\n"
      "needs no store. A reader that stands on an old snapshot keeps space\n"
      "from being used again: it is named with its pid.\n"},
+    {"gc", "", "DB", USE_WRITE, verb_gc, "[--retention TIME] [--budget TIME]",
+     "drop old removal markers",
+     "Those that have lain here for --retention (such as 30d, 12h, 90s;\n"
+     "default: the store's setting) or longer, in short transactions that\n"
+     "give way to other writers, for at most --budget. A replica that was\n"
+     "away for longer still gets everything right; it only costs more bytes.\n"
+     "The relay does it by itself, and waits for the cores it knows; by\n"
+     "hand, time alone decides. Exits 1 if the budget ended it.\n"},
+    {"setting", "|ww", "", USE_WRITE, verb_setting, "[NAME [VALUE]]",
+     "show or change the store's settings",
+     "  gc-retention  how long removal markers stay (30d)\n"
+     "  log-cap       bytes of each bucket's dots log (4M)\n"
+     "They hold for every process that has the store open.\n"},
+    {"retire", "", "", USE_WRITE, verb_retire, "", "say goodbye for this store",
+     "What the store counted stays, and under its present identity it never\n"
+     "counts again: the heir may fold its counter entries away. It takes a\n"
+     "new identity. Sync once more before the store is removed, or nobody\n"
+     "hears the goodbye.\n"},
+    {"fold", "", "ca", USE_WRITE, verb_fold, "[--claim] [--all]",
+     "take over the counters of retired stores",
+     "Moves counter entries of stores that said goodbye into this store's\n"
+     "own; no counter changes its value. --all also moves what others have\n"
+     "counted so far, who may go on counting. One store of all, the heir,\n"
+     "may do it: --claim makes this one the heir. Two heirs would count\n"
+     "double. The right ends with the store's identity: after a restore,\n"
+     "claim it again only when everything that the old heir folded has\n"
+     "arrived.\n"},
     {"verify", "", "AkTen", USE_READ, verb_verify,
      "[--against ed25519:KEY@HOST[:PORT] [--key FILE] [--timeout S] "
      "[--realm R] [--name N]]",

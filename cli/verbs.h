@@ -76,6 +76,17 @@ int verb_stat(struct cli *c);
 /* What the program shows when no verb is given. */
 int verb_status(struct cli *c);
 
+/* ---- verbs_gc.c: what is done about the past ---- */
+
+/* Drops removal markers. */
+int verb_gc(struct cli *c);
+/* Shows or changes the store's settings. */
+int verb_setting(struct cli *c);
+/* Says goodbye for the store. */
+int verb_retire(struct cli *c);
+/* Moves counter entries of those that said it. */
+int verb_fold(struct cli *c);
+
 /* ---- verbs_delta.c: deltas by hand ---- */
 
 /* Writes the summary. */

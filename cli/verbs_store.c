@@ -214,17 +214,6 @@ static int print_limits(struct cli *c) {
     return EXIT_YES;
 }
 
-/* Bytes for people with their unit, as a number in JSON. */
-static void item_size(struct cli *c, const char *name, const char *label,
-                      uint64_t bytes) {
-    char text[32];
-    out_size(text, bytes);
-    if (c->json)
-        out_uint(c, name, bytes);
-    else
-        out_item_text(c, name, label, text);
-}
-
 /* The reader that keeps space from being used again, if there is one. */
 static void print_readers(struct cli *c, const ecrdt_stats *st) {
     out_item_uint(c, "readers", "reader slots in use", st->readers);
@@ -241,6 +230,24 @@ static void print_readers(struct cli *c, const ecrdt_stats *st) {
                       st->pidns_reads);
 }
 
+/* Removal markers, and what dropping them did. */
+static void print_gc(struct cli *c, const ecrdt_stats *st) {
+    char when[32];
+    out_item_uint(c, "tombstones", "tombstones", st->tombstones);
+    out_item_duration(c, "oldest_tombstone_ms", "  oldest, age",
+                      st->oldest_tombstone_ms);
+    out_item_duration(c, "gc_retention_ms", "  kept for", st->gc_retention_ms);
+    out_item_duration(c, "floor_lag_ms", "  floor lag", st->floor_lag_ms);
+    out_item_uint(c, "gc_tombstones", "  dropped so far", st->gc_tombstones);
+    out_time(when, st->gc_wall_ms);
+    if (c->json)
+        out_uint(c, "gc_wall_ms", st->gc_wall_ms);
+    else
+        out_item_text(c, "gc_wall_ms", "  dropped last", when);
+    if (c->json)
+        out_uint(c, "gc_bytes", st->gc_bytes);
+}
+
 int verb_stat(struct cli *c) {
     ecrdt_stats st = {.size = sizeof st};
     if (c->limits)
@@ -252,12 +259,15 @@ int verb_stat(struct cli *c) {
     print_node(c);
     out_item_text(c, "durability", "durability",
                   durability_name(st.durability));
-    item_size(c, "bytes_used", "used", st.bytes_used);
-    item_size(c, "bytes_max", "limit", st.bytes_max);
-    item_size(c, "log_bytes", "of it, dots log", st.log_bytes);
+    out_item_size(c, "bytes_used", "used", st.bytes_used);
+    out_item_size(c, "bytes_max", "limit", st.bytes_max);
+    out_item_size(c, "log_bytes", "of it, dots log", st.log_bytes);
+    out_item_size(c, "log_cap_bytes", "  each at most", st.log_cap_bytes);
+    out_item_size(c, "reclaimable_bytes", "of it, reclaimable",
+                  st.reclaimable_bytes);
     out_item_uint(c, "buckets", "buckets", st.buckets);
     out_item_uint(c, "items", "live items", st.items);
-    out_item_uint(c, "tombstones", "tombstones", st.tombstones);
+    print_gc(c, &st);
     out_item_uint(c, "origins", "origins heard of", st.origins);
     out_item_uint(c, "last_txn", "commits", st.last_txn);
     print_readers(c, &st);

@@ -46,6 +46,23 @@ static void mirrors_are_sorted_and_bounded(void **state) {
     mirrors_free(&ms);
 }
 
+/* What the peer told, not what is on its way to it. */
+static void only_what_was_told_is_covered(void **state) {
+    struct mirrors ms = {0};
+    struct mirror *m;
+    (void)state;
+    assert_ok(mirrors_get(&ms, "b", &m));
+    assert_false(mirror_covers(m, slice_str("a"), o1, 1));
+    hear(&ms, m, clock_of(5, 9, "m"), 0, 0);
+    assert_true(mirror_covers(m, slice_str("a"), o1, 5));
+    assert_false(mirror_covers(m, slice_str("a"), o1, 6));
+    assert_false(mirror_covers(m, slice_str("m"), o1, 5));
+    assert_true(mirror_covers(m, slice_str("z"), o2, 9));
+    assert_ok(vv_raise(&m->peer.r[0].clk, o1, 7, 7));
+    assert_false(mirror_covers(m, slice_str("a"), o1, 7));
+    mirrors_free(&ms);
+}
+
 static void a_clock_replaces_what_was_believed(void **state) {
     struct mirrors ms = {0};
     struct mirror *m;
@@ -175,6 +192,7 @@ static void lag_and_sync_are_told_apart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mirrors_are_sorted_and_bounded),
+        cmocka_unit_test(only_what_was_told_is_covered),
         cmocka_unit_test(a_clock_replaces_what_was_believed),
         cmocka_unit_test(chunks_in_flight_are_believed),
         cmocka_unit_test(chunks_without_progress_wait),

@@ -23,6 +23,7 @@ static void everything_is_read(void **state) {
                    "realm = \"r\"\nname = \"n\"\nrole = \"core\"\n"
                    "listen = {\"[::]:7433\", \"1.2.3.4:80\", \"*:9\"}\n"
                    "max_links = 5\ndrain_timeout = 7\nlog_level = \"debug\"\n"
+                   "gc_retention = 90\ngc_interval = 2\ngc_budget = 30\n"
                    "log_format = \"logfmt\"\n"
                    "peer \"a\" { address = \"h\" key = \"" KEY "\" }\n"
                    "peer \"b\" { key = \"" KEY2 "\" }\n"));
@@ -37,6 +38,9 @@ static void everything_is_read(void **state) {
     assert_string_equal(c.listen[2].host, "");
     assert_int_equal(c.max_links, 5);
     assert_int_equal(c.drain_timeout_ms, 7000);
+    assert_int_equal(c.gc_retention_ms, 90000);
+    assert_int_equal(c.gc.interval_ms, 2000);
+    assert_int_equal(c.gc.budget_ms, 30);
     assert_int_equal(c.log_level, ECRDT_LOG_DEBUG);
     assert_int_equal(c.n_peers, 2);
     assert_string_equal(c.peers[0].address.host, "h");
@@ -56,6 +60,9 @@ static void little_is_needed(void **state) {
     assert_int_equal(c.role, PEER_EDGE);
     assert_int_equal(c.max_links, NODE_LINKS_MAX);
     assert_int_equal(c.drain_timeout_ms, CONFIG_DRAIN_DEFAULT_S * 1000);
+    assert_int_equal(c.gc_retention_ms, -1);
+    assert_int_equal(c.gc.interval_ms, COLLECT_INTERVAL_S * 1000);
+    assert_int_equal(c.gc.budget_ms, COLLECT_BUDGET_MS);
     assert_int_equal(c.n_listen + c.n_peers, 0);
     config_free(&c);
 }
@@ -73,6 +80,9 @@ static void mistakes_are_named_with_their_line(void **state) {
         {BASE "listen = {\"::1:80\"}\n", ":3: \"::1:80\""},
         {BASE "max_links = 0\n", ":3: max_links"},
         {BASE "drain_timeout = 99999\n", ":3: drain_timeout"},
+        {BASE "gc_retention = -2\n", ":3: gc_retention is 0 to"},
+        {BASE "gc_interval = 0\n", ":3: gc_interval is 1 to"},
+        {BASE "gc_budget = 9999999999\n", ":3: gc_budget"},
         {BASE "log_level = \"loud\"\n", ":3: log_level"},
         {BASE "log_format = \"json\"\n", ":3: log_format"},
         {BASE "name = \"\"\n", ":3: name"},
