@@ -260,6 +260,7 @@ int verb_stat(struct cli *c) {
     out_item_text(c, "durability", "durability",
                   durability_name(st.durability));
     out_item_size(c, "bytes_used", "used", st.bytes_used);
+    out_item_size(c, "disk_bytes", "on the disk", st.disk_bytes);
     out_item_size(c, "bytes_max", "limit", st.bytes_max);
     out_item_size(c, "log_bytes", "of it, dots log", st.log_bytes);
     out_item_size(c, "log_cap_bytes", "  each at most", st.log_cap_bytes);

@@ -12,17 +12,23 @@ static int policy_of(ecrdt_store *s, int64_t retention_ms,
                : ECRDT_OK;
 }
 
-/* Steps of one pass within the budget; 1 = more remains. */
+/* Steps of a pass, then of giving room back, within the budget; 1 = more
+ * remains. */
 static int run(struct gc *g, uint32_t budget_ms) {
-    uint64_t end = os_mono_ms() + budget_ms;
-    int rc;
-    while ((rc = gc_step(g, g->s->lock_timeout_ms)) == 1) {
+    uint64_t end = os_mono_ms() + budget_ms, from = 0;
+    uint32_t lock_ms = g->s->lock_timeout_ms;
+    bool dropping = true;
+    for (;;) {
+        int rc =
+            dropping ? gc_step(g, lock_ms) : gc_release(g->s, lock_ms, &from);
+        if (rc < 0 || (rc == 0 && !dropping))
+            return rc;
+        dropping = dropping && rc == 1;
         if (budget_ms && os_mono_ms() >= end)
             return 1;
         if (replica_waiters(g->s))
             usleep(GC_YIELD_US);
     }
-    return rc;
 }
 
 int ecrdt_gc(ecrdt_store *s, int64_t retention_ms, uint32_t budget_ms,

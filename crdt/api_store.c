@@ -179,6 +179,7 @@ int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
     all.cleared_readers = st.cleared_readers;
     all.pidns_reads = atomic_load(&s->pidns_reads);
     all.reclaimable_bytes = db_free_bytes(s->db);
+    all.disk_bytes = db_bytes_held(s->db);
     memcpy(out, &all, all.size < sizeof all ? all.size : sizeof all);
     return ECRDT_OK;
 }

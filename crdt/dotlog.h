@@ -7,7 +7,7 @@
 
 enum {
     DOTLOG_RECORD_ENTRIES = 40,
-    DOTLOG_RECORD_BYTES = 1400,
+    DOTLOG_RECORD_BYTES = 990,  /* four to a page of LMDB, which leaves three */
     DOTLOG_CAP_BYTES = 4 << 20, /* of closed records, unless set */
     DOTLOG_CAP_MIN = 4096,
     DOTLOG_CAP_MAX = 1 << 30

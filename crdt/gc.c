@@ -317,3 +317,15 @@ int gc_step(struct gc *g, uint32_t lock_ms) {
     buf_put(&g->at, b->at.data, b->at.len);
     return g->at.err < 0 ? g->at.err : b->cut;
 }
+
+int gc_release(ecrdt_store *s, uint32_t lock_ms, uint64_t *from) {
+    ecrdt_txn *t;
+    if (db_bytes_held(s->db) < 2 * GC_KEEP_BYTES)
+        return 0;
+    int rc = replica_begin(s, true, lock_ms, &t);
+    if (rc < 0)
+        return rc;
+    rc = db_release(s->db, GC_KEEP_BYTES, from);
+    ecrdt_abort(t); /* it kept other writers away */
+    return rc;
+}

@@ -7,9 +7,10 @@
 #include "crdt/store.h"
 
 enum {
-    GC_BATCH = 512,    /* the most tombs of one write transaction ... */
-    GC_TXN_MS = 5,     /* ... which ends after this time */
-    GC_YIELD_US = 1000 /* between two while local writers wait */
+    GC_KEEP_BYTES = 2 << 20, /* of free pages that stay allocated */
+    GC_BATCH = 512,          /* the most tombs of one write transaction ... */
+    GC_TXN_MS = 5,           /* ... which ends after this time */
+    GC_YIELD_US = 1000       /* between two while local writers wait */
 };
 #define GC_RETENTION_MS (UINT64_C(30) * 24 * 3600 * 1000)
 
@@ -48,6 +49,11 @@ int gc_step(struct gc *g, uint32_t lock_ms);
 
 /* Frees what the pass holds. */
 void gc_end(struct gc *g);
+
+/* Behind a pass: gives room that nothing will need soon back to the
+ * filesystem, a piece at a time, under the writer lock, for which it waits so
+ * long. *from is 0 at first. 1 = go on, 0 = done, < 0. */
+int gc_release(ecrdt_store *s, uint32_t lock_ms, uint64_t *from);
 
 /* What all passes of this store did. */
 struct gc_total {

@@ -453,6 +453,8 @@ typedef struct ecrdt_stats {
     uint64_t floor_lag_ms;        /* by how long it has outlived the
                                      retention; 0 = gc keeps up              */
     uint64_t reclaimable_bytes; /* of the file that hold nothing             */
+    uint64_t disk_bytes;        /* that the file takes up: free room is given
+                                   back as holes                             */
     uint64_t gc_tombstones;     /* markers dropped, ever                     */
     uint64_t gc_bytes;          /* of their records                          */
     uint64_t gc_wall_ms;        /* when the last ones were; 0 = never        */

@@ -180,7 +180,9 @@ int db_err(const struct db_txn *t) {
 
 /* LMDB's table of free pages: the transaction that freed them -> a list, from
  * high to low, behind its length. Those of older transactions may be used. */
-static void add_free(MDB_txn *txn, uint64_t oldest, struct db_low *low) {
+static void each_free(MDB_txn *txn, uint64_t oldest,
+                      void (*fn)(void *ctx, uint64_t page, uint64_t n),
+                      void *ctx) {
     enum { FREE_TABLE = 0 };
     MDB_cursor *c;
     MDB_val k, v;
@@ -191,21 +193,23 @@ static void add_free(MDB_txn *txn, uint64_t oldest, struct db_low *low) {
         size_t n = page[0], run = 1;
         if (*freed_by >= oldest || n >= v.mv_size / sizeof n)
             continue;
-        for (size_t i = 1; i <= n; i++, run++)
-            if (i == n || page[i + 1] + 1 != page[i]) {
-                db_low_add(low, run);
+        for (size_t i = n; i >= 1; i--, run++)
+            if (i == 1 || page[i - 1] != page[i] + 1) {
+                fn(ctx, page[i] + 1 - run, run);
                 run = 0;
             }
     }
     mdb_cursor_close(c);
 }
 
-void db_env_free(struct db *db, struct db_low *low) {
+void db_env_each_free(struct db *db,
+                      void (*fn)(void *ctx, uint64_t page, uint64_t n),
+                      void *ctx) {
     struct db_stat st;
     struct db_txn *t;
     if (db_stat(db, &st) < 0 || db_begin(db, false, &t) < 0)
         return;
-    add_free(t->txn, st.oldest_pid ? st.oldest_txn : st.last_txn, low);
+    each_free(t->txn, st.oldest_pid ? st.oldest_txn : st.last_txn, fn, ctx);
     db_abort(t);
 }
 

@@ -69,6 +69,17 @@ int db_stat(struct db *db, struct db_stat *out);
 /* Bytes of the file that hold nothing and that the next commit may use. */
 uint64_t db_free_bytes(struct db *db);
 
+/* Bytes of the disk that the file takes up; 0 if that cannot be told. */
+uint64_t db_bytes_held(struct db *db);
+
+enum { DB_HOLE_STEP = 4 << 20 }; /* bytes that db_release() frees at once */
+
+/* Gives blocks of pages that hold nothing back to the filesystem, from page
+ * *from on, which moves on; keep_bytes of them are left for the next commits.
+ * The caller is the only writer, inside a transaction that it will abort.
+ * 1 = more remains, 0 = done, or too little to be worth it. */
+int db_release(struct db *db, uint64_t keep_bytes, uint64_t *from);
+
 /* Frees the reader slots of dead processes; returns how many. */
 uint32_t db_clear_readers(struct db *db);
 

@@ -62,8 +62,11 @@ void db_env_remap(struct db *db);
 /* Bytes of the file that hold pages; inside the gate. */
 uint64_t db_env_used(const struct db *db);
 
-/* Gives low the pages that a write transaction begun now may use again. */
-void db_env_free(struct db *db, struct db_low *low);
+/* Calls fn for each run of n pages that a write transaction begun now may use
+ * again; those that it takes first come first, more or less. */
+void db_env_each_free(struct db *db,
+                      void (*fn)(void *ctx, uint64_t page, uint64_t n),
+                      void *ctx);
 
 /* Checks the root of a table before its first use, since LMDB would trust
  * it; DB_TABLES stands for the free pages. 0 or < 0. */
@@ -97,6 +100,9 @@ uint64_t db_room_left(struct db *db, struct db_low **low);
 /* Finds room for what a transaction has added, before it is committed: on the
  * disk, so that the reserve is left, or in free pages. */
 int db_room_for(struct db *db, uint64_t bytes);
+
+/* Gives low the pages that a write transaction begun now may use again. */
+void db_env_free(struct db *db, struct db_low *low);
 
 /* Counts a run of pages in. */
 void db_low_add(struct db_low *low, uint64_t pages);

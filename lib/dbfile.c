@@ -351,6 +351,19 @@ int dbfile_reserve(int fd, uint64_t used, uint64_t n) {
     return 1;
 }
 
+bool dbfile_punch(int fd, uint64_t at, uint64_t n) {
+    while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+                     (off_t)n))
+        if (errno != EINTR)
+            return false;
+    return true;
+}
+
+uint64_t dbfile_bytes_held(int fd) {
+    struct stat st;
+    return fstat(fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
 bool dbfile_disk_full(const char *path) {
     struct statvfs fs;
     return !statvfs(path, &fs) &&

@@ -26,6 +26,13 @@ enum { DBFILE_RESERVE = 512 << 10 };
  * ECRDT_EFULL without a sentence. */
 int dbfile_reserve(int fd, uint64_t used, uint64_t n);
 
+/* Frees the blocks of n bytes from at on, which read as zeros then; the file
+ * keeps its size. false: the filesystem cannot. */
+bool dbfile_punch(int fd, uint64_t at, uint64_t n);
+
+/* Bytes of the disk that the file takes up. */
+uint64_t dbfile_bytes_held(int fd);
+
 /* Is the disk of path full? LMDB reports a short write as EIO. */
 bool dbfile_disk_full(const char *path);
 

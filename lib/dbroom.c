@@ -54,6 +54,15 @@ void db_low_add(struct db_low *low, uint64_t pages) {
     low->runs[pages]++;
 }
 
+static void add_run(void *low, uint64_t page, uint64_t n) {
+    (void)page;
+    db_low_add(low, n);
+}
+
+void db_env_free(struct db *db, struct db_low *low) {
+    db_env_each_free(db, add_run, low);
+}
+
 bool db_low_take(struct db_low *low, size_t size, size_t page_size) {
     enum { PAGE_HEADER = 16 };
     if (size < page_size / 2)

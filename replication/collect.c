@@ -19,7 +19,8 @@ void collect_configure(struct collect *c, const struct collect_conf *conf) {
 void collect_free(struct collect *c) {
     if (c->running)
         gc_end(&c->pass);
-    c->running = false;
+    c->running = c->releasing = false;
+    c->page = 0;
 }
 
 static int begin(struct collect *c, const struct gc_policy *policy) {
@@ -71,16 +72,20 @@ uint64_t collect_run(struct collect *c, const struct gc_policy *policy,
     if (rc == ECRDT_OK) {
         c->pass.policy.covered = policy->covered;
         c->pass.policy.ctx = policy->ctx;
-        rc = gc_step(&c->pass, 0);
+        rc = c->releasing ? gc_release(c->store, 0, &c->page)
+                          : gc_step(&c->pass, 0);
     }
     c->spent_ms += os_mono_ms() - began;
     if (rc < 0) {
         failed(c, rc, now_ms);
         return c->at_ms;
     }
-    if (rc == 0)
+    bool over = rc == 0 && c->releasing;
+    if (over)
         end(c);
-    bool rest = rc == 0 || c->spent_ms >= c->conf.budget_ms;
+    else if (rc == 0)
+        c->releasing = true;
+    bool rest = over || c->spent_ms >= c->conf.budget_ms;
     c->at_ms =
         rest ? c->from_ms + c->conf.interval_ms : now_ms + COLLECT_PAUSE_MS;
     return c->at_ms;

@@ -22,6 +22,8 @@ struct collect {
     struct collect_conf conf;
     struct gc pass;
     bool running;      /* a pass is under way */
+    bool releasing;    /* it is over, but for giving room back */
+    uint64_t page;     /* where that goes on */
     uint64_t at_ms;    /* not before */
     uint64_t from_ms;  /* when this interval began ... */
     uint64_t spent_ms; /* ... and how much of it was spent */
