@@ -72,7 +72,10 @@ uint64_t db_free_bytes(struct db *db);
 /* Bytes of the disk that the file takes up; 0 if that cannot be told. */
 uint64_t db_bytes_held(struct db *db);
 
-enum { DB_HOLE_STEP = 4 << 20 }; /* bytes that db_release() frees at once */
+enum {
+    DB_HOLE_STEP = 4 << 20, /* bytes that db_release() frees at once */
+    DB_HOLE_SLACK = 1 << 20 /* less is not worth it */
+};
 
 /* Gives blocks of pages that hold nothing back to the filesystem, from page
  * *from on, which moves on; keep_bytes of them are left for the next commits.

@@ -52,8 +52,7 @@ int db_release(struct db *db, uint64_t keep_bytes, uint64_t *from) {
     db_map_leave(db);
     uint64_t free_bytes = db_free_bytes(db);
     uint64_t live = p.n * db->page_size - free_bytes;
-    if (free_bytes <= keep_bytes ||
-        held <= live + keep_bytes + DBFILE_RESERVE + DB_HOLE_STEP)
+    if (held <= live + keep_bytes + DBFILE_RESERVE + DB_HOLE_SLACK)
         return 0;
     p.bits = alloc_zeroed(p.n / 64 + 1, sizeof *p.bits);
     if (!p.bits)

@@ -4,6 +4,7 @@
 #include "crdt/door.h"
 #include "crdt/keyhead.h"
 #include "crdt/store.h"
+#include "crdt/tombs.h"
 #include "tests/support/support.h"
 #include "tests/support/test.h"
 
@@ -128,6 +129,48 @@ static void log_too_short(void **state) {
     expect(*state, "neither in the log nor");
 }
 
+/* The first row of the tombs table, gone or of another item. */
+static void twist_tombs(struct fixture *f, bool other) {
+    struct db_cursor *c;
+    struct buf copy = {0};
+    slice key = {0}, id;
+    ecrdt_txn *t = ecrdt_write(f->s);
+    assert_int_equal(db_cursor_open(t->db, DB_TOMBS, &c), 0);
+    assert_int_equal(db_cursor_seek(c, &key, &id), 1);
+    buf_put(&copy, id.data, id.len - other);
+    if (other)
+        assert_int_equal(db_cursor_put(c, key, &copy, true), 0);
+    else
+        assert_int_equal(db_cursor_del(c), 0);
+    db_cursor_close(c);
+    buf_free(&copy);
+    assert_int_equal(ecrdt_commit(t), 0);
+}
+
+static void lost_row_of_a_tomb(void **state) {
+    twist_tombs(*state, false);
+    expect(*state, "has no row in the table of tombs");
+    expect(*state, "1 rows of tombs, 2 tombs");
+}
+static void row_of_another_item(void **state) {
+    twist_tombs(*state, true);
+    expect(*state, "or that of another item");
+}
+
+/* A row that no tomb has. */
+static void row_without_a_tomb(void **state) {
+    struct fixture *f = *state;
+    struct tomb_row row = {1, 77, 0};
+    struct buf id = {0};
+    uint8_t key[TOMB_KEY];
+    ecrdt_txn *t = ecrdt_write(f->s);
+    buf_put(&id, "k", 1);
+    assert_int_equal(db_put(t->db, DB_TOMBS, tomb_key(key, 0, &row), &id), 0);
+    buf_free(&id);
+    assert_int_equal(ecrdt_commit(t), 0);
+    expect(f, "3 rows of tombs, 2 tombs");
+}
+
 /* Rewrites the head of one key with another total. */
 static void wrong_total(void **state) {
     struct fixture *f = *state;
@@ -197,10 +240,24 @@ static void sink_stops(void **state) {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        CASE(sound),         CASE(wrong_counts), CASE(wrong_tombs),
-        CASE(wrong_digest),  CASE(wrong_total),  CASE(event_past_the_clock),
-        CASE(log_too_short), CASE(orphan_head),  CASE(altered_event),
-        CASE(sink_stops)};
+    const struct CMUnitTest tests[] = {CASE(sound),
+                                       CASE(wrong_counts),
+                                       CASE(wrong_tombs),
+                                       CASE(wrong_digest),
+                                       CASE(wrong_total),
+                                       CASE(event_past_the_clock),
+                                       CASE(log_too_short),
+                                       CASE(orphan_head),
+                                       CASE(altered_event),
+                                       CASE(lost_row_of_a_tomb),
+                                       CASE(orphan_head),
+                                       CASE(altered_event),
+                                       CASE(row_of_another_item),
+                                       CASE(orphan_head),
+                                       CASE(altered_event),
+                                       CASE(row_without_a_tomb),
+                                       CASE(orphan_head),
+                                       CASE(altered_event),
+                                       CASE(sink_stops)};
     return TEST_RUN(tests);
 }
