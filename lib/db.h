@@ -78,9 +78,10 @@ enum {
 };
 
 /* Gives blocks of pages that hold nothing back to the filesystem, from page
- * *from on, which moves on; keep_bytes of them are left for the next commits.
- * The caller is the only writer, inside a transaction that it will abort.
- * 1 = more remains, 0 = done, or too little to be worth it. */
+ * *from on, which moves on. keep_bytes of them are left to the next commits,
+ * and allocated: those must not fail because the disk is full meanwhile. The
+ * caller is the only writer, inside a transaction that it will abort. 1 =
+ * more remains, 0 = done, or too little to be worth it. */
 int db_release(struct db *db, uint64_t keep_bytes, uint64_t *from);
 
 /* Frees the reader slots of dead processes; returns how many. */

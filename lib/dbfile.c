@@ -359,6 +359,12 @@ bool dbfile_punch(int fd, uint64_t at, uint64_t n) {
     return true;
 }
 
+void dbfile_fill(int fd, uint64_t at, uint64_t n) {
+    while (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)n) &&
+           errno == EINTR)
+        ;
+}
+
 uint64_t dbfile_bytes_held(int fd) {
     struct stat st;
     return fstat(fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;

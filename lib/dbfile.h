@@ -30,6 +30,9 @@ int dbfile_reserve(int fd, uint64_t used, uint64_t n);
  * keeps its size. false: the filesystem cannot. */
 bool dbfile_punch(int fd, uint64_t at, uint64_t n);
 
+/* Allocates them again, if there is room. */
+void dbfile_fill(int fd, uint64_t at, uint64_t n);
+
 /* Bytes of the disk that the file takes up. */
 uint64_t dbfile_bytes_held(int fd);
 

@@ -7,14 +7,18 @@
 /* Pages that are free, a bit for each, but for the first to be used again. */
 struct pages {
     uint64_t *bits;
-    uint64_t n;    /* pages of the file */
-    uint64_t keep; /* still to be left alone */
+    uint64_t n;      /* pages of the file */
+    uint64_t keep;   /* still to be left alone */
+    struct db *fill; /* those get blocks, where they have none; or NULL */
 };
 
 static void note_run(void *ctx, uint64_t page, uint64_t n) {
     struct pages *p = ctx;
     uint64_t kept = n < p->keep ? n : p->keep;
     p->keep -= kept;
+    if (kept && p->fill)
+        dbfile_fill(db_env_fd(p->fill), page * p->fill->page_size,
+                    kept * p->fill->page_size);
     for (page += kept, n -= kept; n && page < p->n; page++, n--)
         p->bits[page / 64] |= UINT64_C(1) << (page % 64);
 }
@@ -48,17 +52,19 @@ int db_release(struct db *db, uint64_t keep_bytes, uint64_t *from) {
     int rc = db_map_enter(db);
     if (rc < 0)
         return rc;
-    p.n = db_env_used(db) / db->page_size;
+    uint64_t used = db_env_used(db);
     db_map_leave(db);
-    uint64_t free_bytes = db_free_bytes(db);
-    uint64_t live = p.n * db->page_size - free_bytes;
-    if (held <= live + keep_bytes + DBFILE_RESERVE + DB_HOLE_SLACK)
+    uint64_t live = used - db_free_bytes(db);
+    bool worth = held > live + keep_bytes + DBFILE_RESERVE + DB_HOLE_SLACK;
+    if (!worth && held >= used)
         return 0;
+    p.n = used / db->page_size;
+    p.fill = held < used && !*from ? db : NULL;
     p.bits = alloc_zeroed(p.n / 64 + 1, sizeof *p.bits);
     if (!p.bits)
         return ECRDT_ENOMEM;
     db_env_each_free(db, note_run, &p);
-    rc = punch(db, &p, from);
+    rc = worth ? punch(db, &p, from) : 0;
     alloc_free(p.bits);
     return rc;
 }
