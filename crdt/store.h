@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { STORE_FORMAT = 1, BUCKET_SALT = 16 };
+enum { STORE_FORMAT = 2, BUCKET_SALT = 16 };
 
 struct ecrdt_store {
     struct ecrdt_store *next; /* in the process's table of open stores */

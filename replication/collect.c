@@ -60,6 +60,16 @@ static void failed(struct collect *c, int rc, uint64_t now_ms) {
                  ecrdt_errmsg());
 }
 
+/* One step of the pass, or of giving room back behind it: 1 = go on, 0 = the
+ * pass is over. */
+static int step(struct collect *c) {
+    int rc = c->releasing ? 0 : gc_step(&c->pass, 0);
+    if (rc != 0)
+        return rc;
+    c->releasing = true;
+    return gc_release(c->store, 0, &c->page);
+}
+
 uint64_t collect_run(struct collect *c, const struct gc_policy *policy,
                      uint64_t now_ms) {
     if (!c->conf.budget_ms)
@@ -72,20 +82,16 @@ uint64_t collect_run(struct collect *c, const struct gc_policy *policy,
     if (rc == ECRDT_OK) {
         c->pass.policy.covered = policy->covered;
         c->pass.policy.ctx = policy->ctx;
-        rc = c->releasing ? gc_release(c->store, 0, &c->page)
-                          : gc_step(&c->pass, 0);
+        rc = step(c);
     }
     c->spent_ms += os_mono_ms() - began;
     if (rc < 0) {
         failed(c, rc, now_ms);
         return c->at_ms;
     }
-    bool over = rc == 0 && c->releasing;
-    if (over)
+    if (rc == 0)
         end(c);
-    else if (rc == 0)
-        c->releasing = true;
-    bool rest = over || c->spent_ms >= c->conf.budget_ms;
+    bool rest = rc == 0 || c->spent_ms >= c->conf.budget_ms;
     c->at_ms =
         rest ? c->from_ms + c->conf.interval_ms : now_ms + COLLECT_PAUSE_MS;
     return c->at_ms;
