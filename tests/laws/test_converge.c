@@ -40,6 +40,8 @@
  * several ranges (test_chunk_build.c has it), and records of clocks that stay
  * behind (test_clocks.c).
  */
+#include "crdt/gc.h"
+#include "tests/laws/churn.h"
 #include "tests/laws/talks.h"
 #include <sodium.h>
 #include <sys/syscall.h>
