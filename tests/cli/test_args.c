@@ -77,6 +77,32 @@ static void wrong_calls_name_the_fix(void **state) {
     assert_int_equal(code, 64);
 }
 
+static void times_and_sizes(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } good[] = {{"0", 0},           {"0s", 0},       {"5ms", 5},
+                {"90s", 90000},     {"15m", 900000}, {"12h", 43200000},
+                {"30d", 2592000000}};
+    static const char *const bad[] = {
+        "", "5", "s", "-5s", "5 s", "5x", "1.5s", " 5s", "99999999999999d"};
+    uint64_t v;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        char text[32];
+        assert_true(args_duration(good[i].text, &v));
+        assert_int_equal(v, good[i].ms);
+        out_duration(text, v);
+        if (v)
+            assert_string_equal(text, good[i].text);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(args_duration(bad[i], &v));
+    assert_true(args_size("4M", &v));
+    assert_int_equal(v, 4 << 20);
+    assert_false(args_size("0", &v));
+}
+
 static void numbers_are_strict(void **state) {
     (void)state;
     int64_t v;
@@ -96,6 +122,7 @@ int main(void) {
         cmocka_unit_test(hex_is_strict),
         cmocka_unit_test(wrong_calls_name_the_fix),
         cmocka_unit_test(numbers_are_strict),
+        cmocka_unit_test(times_and_sizes),
     };
     return TEST_RUN_WITH(tests, run_setup, run_teardown);
 }

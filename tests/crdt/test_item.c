@@ -22,6 +22,7 @@ static void random_item(struct item *it, size_t n) {
         e->e16 = names[i];
         e->payload = payload;
         e->len = e->kind == KIND_TOMB ? 0 : (uint32_t)rng_below(&rng, 300);
+        e->arrival_ms = event_live(e) ? 0 : rng_magnitude(&rng);
     }
 }
 
@@ -30,6 +31,7 @@ static void assert_same_event(const struct event *a, const struct event *b) {
     assert_int_equal(a->seq, b->seq);
     assert_int_equal(a->hlc, b->hlc);
     assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->arrival_ms, b->arrival_ms);
     assert_memory_equal(a->e16, b->e16, CRYPTO_E16);
     assert_slice_equal(slice_of(a->payload, a->len),
                        slice_of(b->payload, b->len));
@@ -210,6 +212,36 @@ static void no_memory_is_told(void **state) {
     buf_free(&s);
 }
 
+/* Events in any order become siblings: one of each origin, its newest. */
+static void sorting(void **state) {
+    (void)state;
+    struct item it = {0};
+    for (int round = 0; round < 300; round++) {
+        uint64_t newest[8] = {0};
+        size_t n = rng_below(&rng, 40), origins = 0;
+        it.n = 0;
+        for (size_t i = 0; i < n; i++) {
+            struct event *e = item_add(&it);
+            e->origin = (uint32_t)rng_below(&rng, 8);
+            e->seq = 1 + rng_below(&rng, 1000);
+            if (e->seq > newest[e->origin])
+                newest[e->origin] = e->seq;
+        }
+        item_sort(&it);
+        for (uint32_t o = 0; o < 8; o++) {
+            const struct event *e = item_of_origin(&it, o);
+            assert_int_equal(e ? e->seq : 0, newest[o]);
+            assert_true(!e || item_has(&it, o, newest[o]));
+            assert_false(item_has(&it, o, newest[o] + 1));
+            origins += newest[o] != 0;
+        }
+        assert_int_equal(it.n, origins);
+        for (size_t i = 1; i < it.n; i++)
+            assert_true(it.ev[i - 1].origin < it.ev[i].origin);
+    }
+    item_free(&it);
+}
+
 int main(void) {
     fault_alloc_install();
     if (crypto_init() < 0)
@@ -217,6 +249,7 @@ int main(void) {
     rng = rng_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_round_trip),
+        cmocka_unit_test(sorting),
         cmocka_unit_test(damaged_records_are_refused),
         cmocka_unit_test(siblings_are_found),
         cmocka_unit_test(names_are_as_specified),

@@ -182,6 +182,32 @@ static void reserve_never_shrinks(void **state) {
     close(fd);
 }
 
+/* Blocks go and come back; the length and the rest of the bytes stay. */
+static void punched_and_filled(void **state) {
+    (void)state;
+    static char bytes[1 << 20], zeros[1 << 19];
+    struct stat st;
+    int fd = open(path_join(dir, "punched"), O_RDWR | O_CREAT, 0600);
+    memset(bytes, 'x', sizeof bytes);
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    uint64_t held = dbfile_bytes_held(fd);
+    assert_true(held >= sizeof bytes);
+    assert_true(dbfile_punch(fd, 1 << 18, 1 << 19));
+    assert_int_equal(dbfile_bytes_held(fd), held - (1 << 19));
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, sizeof bytes);
+    assert_int_equal(pread(fd, bytes, sizeof bytes, 0), sizeof bytes);
+    assert_memory_equal(bytes + (1 << 18), zeros, sizeof zeros);
+    assert_int_equal(bytes[(1 << 18) - 1], 'x');
+    assert_int_equal(bytes[3 << 18], 'x');
+    dbfile_fill(fd, 1 << 18, 1 << 19);
+    assert_int_equal(dbfile_bytes_held(fd), held);
+    close(fd);
+    fd = open("/dev/null", O_RDWR);
+    assert_false(dbfile_punch(fd, 0, PAGE));
+    close(fd);
+}
+
 static void full_disk(void **state) {
     (void)state;
     const char *mnt = path_join(dir, "mnt");
@@ -266,6 +292,7 @@ int main(void) {
         with_file(while_others_commit),
         with_file(lock_file_has_its_blocks),
         with_file(reserve_never_shrinks),
+        with_file(punched_and_filled),
         with_file(full_disk),
         with_file(read_only_mounts),
         with_file(new_folder),

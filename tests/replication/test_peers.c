@@ -128,6 +128,21 @@ static void old_records_are_purged(void **state) {
     assert_int_equal(stored(f), 2); /* it and "self" */
 }
 
+/* A core that this run has not met yet is known as one by its record. */
+static void a_role_is_recalled(void **state) {
+    struct fixture *f = *state;
+    struct peer *p = add(f, 1, "host"), *q = add(f, 2, "host");
+    p->r.role = q->r.role = PEER_CORE;
+    assert_code(1, peers_write(&f->ps, f->s, false, 1000, 77000));
+    peers_free(&f->ps);
+    p = add(f, 1, "host");
+    q = add(f, 2, "host");
+    q->r.links = 1; /* met: it has said what it is */
+    assert_code(1, peers_write(&f->ps, f->s, false, 1000, 77000));
+    assert_int_equal(p->r.role, PEER_CORE);
+    assert_int_equal(q->r.role, PEER_EDGE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(peers_are_found_by_key, setup,
@@ -139,6 +154,7 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(old_records_are_purged, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_role_is_recalled, setup, teardown),
     };
     return TEST_RUN(tests);
 }
