@@ -5,6 +5,13 @@
 #include "crdt/fold.h"
 #include "tests/laws/world.h"
 
+/* Makes a store the heir, as long as it keeps its incarnation. */
+static inline void world_heir(struct node *nd) {
+    ecrdt_txn *t = world_begin(nd, true);
+    assert_ok(fold_claim(t));
+    assert_ok(ecrdt_commit(t));
+}
+
 /* Says goodbye: the old origin's entries once more, then a new one. */
 static inline void world_retire(struct world *w, struct node *nd) {
     static struct plan p;

@@ -43,25 +43,13 @@
 #include "crdt/gc.h"
 #include "tests/laws/churn.h"
 #include "tests/laws/talks.h"
+#include "tests/support/wall.h"
 #include <sodium.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { NET = 48, DEFAULT_SEEDS = 4000, LOG_ROOM = 3000 };
 
 /* ---- time and randomness that a seed decides ------------------------------
  */
-
-static uint64_t fake_ms;
-
-int clock_gettime(clockid_t id, struct timespec *ts) {
-    if (id != CLOCK_REALTIME)
-        return (int)syscall(SYS_clock_gettime, id, ts);
-    ts->tv_sec = (time_t)(fake_ms / 1000);
-    ts->tv_nsec = (long)(fake_ms % 1000) * 1000000;
-    return 0;
-}
 
 static struct rng fake_random = {1};
 
@@ -96,7 +84,7 @@ static uint64_t seed, counted[4];
 enum { N_SETTLED, N_GC, N_TWO, N_FOLD };
 
 static void set_time(size_t node) {
-    fake_ms =
+    wall_now =
         UINT64_C(1900000000000) + 3 * w.step + (uint64_t)net.skew_ms[node];
 }
 
@@ -458,18 +446,11 @@ static void shrink_log(size_t i) {
     assert_ok(ecrdt_commit(t));
 }
 
-/* Store 0 is the heir, as long as it keeps its incarnation. */
-static void make_heir(void) {
-    ecrdt_txn *t = world_begin(&w.node[0], true);
-    assert_ok(fold_claim(t));
-    assert_ok(ecrdt_commit(t));
-}
-
 static void begin_schedule(void) {
     static const int64_t skews[] = {0,     0,      1,      -7,
                                     50000, -50000, 200000, -3600000};
     memset(&net, 0, sizeof net);
-    fake_ms = UINT64_C(1900000000000);
+    wall_now = UINT64_C(1900000000000);
     fake_random.s = seed * 2 + 1;
     w.rng.s = seed ^ 0x9e3779b97f4a7c15;
     for (int i = 0; i < 8; i++)
@@ -480,7 +461,7 @@ static void begin_schedule(void) {
         w.focus = 2 + (uint32_t)rng_below(&w.rng, w.u.n_keys - 2);
     net.renew = rng_below(&w.rng, 3) == 0;
     net.talks = seed % 3 == 0;
-    make_heir();
+    world_heir(&w.node[0]);
     for (size_t i = 0; i < w.n; i++) {
         net.skew_ms[i] = skews[rng_below(&w.rng, 8)];
         if (rng_below(&w.rng, 2))

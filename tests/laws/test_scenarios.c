@@ -1,22 +1,10 @@
 /* test_scenarios.c: the known traps of PROTOCOL, step by step on real stores
  * beside the oracle: SCENARIOS of the protocol's model. */
 #include "tests/laws/talks.h"
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
+#include "tests/support/wall.h"
 
 static struct world w;
-static uint64_t fake_ms;
 enum { KEY = 2 }; /* of the universe: a register that is in no pair */
-
-/* Later steps have earlier times: nothing may depend on clocks. */
-int clock_gettime(clockid_t id, struct timespec *ts) {
-    if (id != CLOCK_REALTIME)
-        return (int)syscall(SYS_clock_gettime, id, ts);
-    ts->tv_sec = (time_t)(fake_ms / 1000);
-    ts->tv_nsec = (long)(fake_ms % 1000) * 1000000;
-    return 0;
-}
 
 static void write_key(size_t i, bool put) {
     static struct plan p;
@@ -69,10 +57,10 @@ static void pull(size_t x, size_t y) {
 /* Drops all tombs of store i, which have come from a later time. */
 static void collect(size_t i) {
     ecrdt_gc_report r;
-    fake_ms += 10000;
+    wall_now += 10000;
     assert_ok(ecrdt_gc(w.node[i].s, 0, 0, &r));
     assert_true(r.tombstones > 0);
-    fake_ms -= 10000;
+    wall_now -= 10000;
 }
 
 static void settle(size_t n) {
@@ -145,7 +133,8 @@ static void run(size_t n, const char *program) {
          op = strtok_r(NULL, " ", &save)) {
         w.what = op;
         w.step++;
-        fake_ms = UINT64_C(1900000000000) + 1000 - w.step;
+        /* Later steps have earlier times: nothing may depend on clocks. */
+        wall_now = UINT64_C(1900000000000) + 1000 - w.step;
         size_t at = (size_t)(op[0] - '0');
         if (op[0] == '!') {
             land();
