@@ -148,8 +148,10 @@ static void make_folders(void) {
 static const struct {
     const char *name;
     void (*run)(void);
-} suites[] = {
-    {"memory", suite_memory}, {"disk", suite_disk}, {"delta", suite_delta}};
+} suites[] = {{"memory", suite_memory},
+              {"disk", suite_disk},
+              {"delta", suite_delta},
+              {"origins", suite_origins}};
 
 /* Runs the suites named, all if none is. */
 static void run_suites(char **names) {
@@ -173,7 +175,8 @@ int main(int argc, char **argv) {
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (c != 's') {
-            fprintf(stderr, "usage: edgecrdt-bench [memory] [disk] [delta]\n"
+            fprintf(stderr, "usage: edgecrdt-bench [memory] [disk] [delta] "
+                            "[origins]\n"
                             "       edgecrdt-bench --svg FILE\n"
                             "BENCH_QUICK=1, BENCH_KEYS=N and BENCH_ROUNDS=N "
                             "make it shorter or longer.\n");

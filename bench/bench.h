@@ -150,6 +150,8 @@ void suite_memory(void);
 void suite_disk(void);
 /* Deltas between stores, and many adds in one transaction. */
 void suite_delta(void);
+/* A bucket of 10,000 origins beside one of a single one. */
+void suite_origins(void);
 
 /* Draws the JSON file as SVG; 0, or an exit code after a message. */
 int plot(const char *json_path, const char *svg_path);

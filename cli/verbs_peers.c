@@ -196,6 +196,8 @@ static void json_peer(struct cli *c, const struct known *p,
     out_uint(c, "bytes_in", r->bytes_in);
     out_uint(c, "bytes_out", r->bytes_out);
     out_uint(c, "refused_parts", r->refused_parts);
+    out_uint(c, "payload_in", r->payload_in);
+    out_uint(c, "repeated_in", r->repeated_in);
     out_uint(c, "links", r->links);
     out_uint(c, "failures", r->failures);
     out_uint(c, "audits", r->audits);

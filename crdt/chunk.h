@@ -2,7 +2,7 @@
  * snapshot, apply it in one write transaction. */
 #ifndef CRDT_CHUNK_H
 #define CRDT_CHUNK_H
-#include "crdt/ranges.h"
+#include "crdt/clockdiff.h"
 
 /* How much one chunk may hold. An atomic push takes the first pair, a chunk
  * of a bulk session the second (PROTOCOL 5). */
@@ -25,6 +25,7 @@ struct chunk_budget {
 struct chunk_tail {
     uint64_t arrival;
     struct ranges pushed;
+    bool linked; /* set by a link that says the clock before each chunk */
 };
 void chunk_tail_free(struct chunk_tail *t);
 
@@ -47,6 +48,8 @@ struct chunk_report {
     uint32_t ahead;          /* parts that build on what is missing here */
     uint32_t refused;        /* parts refused; ecrdt_errmsg() says why   */
     uint32_t events;         /* events that were new                     */
+    uint64_t payload;        /* bytes of payload that came ...           */
+    uint64_t repeated;       /* ... and of those that were here already  */
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
 };
 
@@ -55,4 +58,9 @@ struct chunk_report {
  * chunk is ECRDT_ECORRUPT before any change of it; other negative codes are
  * the store's and stick to t. */
 int chunk_apply(ecrdt_txn *t, slice chunk, struct chunk_report *r);
+
+/* The same for a chunk that came over a link of this bucket, on which its
+ * sender had said the clock said before; linked or not. */
+int chunk_apply_linked(ecrdt_txn *t, slice chunk, const char *bucket,
+                       const struct clock_state *said, struct chunk_report *r);
 #endif

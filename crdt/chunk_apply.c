@@ -212,6 +212,21 @@ static void count_known(struct apply *a, const struct chunk_part *p,
         a->r->known += inside(s, a->c->items[i].id);
 }
 
+/* Payload that the clock here covers, or that is dropped and comes again,
+ * was sent in vain. */
+static void count_payload(struct apply *a, const struct chunk_part *p,
+                          const struct span *s, bool dropped) {
+    for (uint32_t i = p->first; i < p->first + p->count; i++) {
+        const struct chunk_item *it = &a->c->items[i];
+        for (uint32_t k = 0; inside(s, it->id) && k < it->count; k++) {
+            const struct event *e = &a->c->events[it->first + k];
+            bool here = dropped || e->seq <= a->here[e->origin];
+            a->r->payload += e->payload ? e->len : 0;
+            a->r->repeated += e->payload && here ? e->len : 0;
+        }
+    }
+}
+
 static int apply_to_range(struct apply *a, const struct chunk_part *p,
                           size_t at) {
     struct ranges *rs = &a->bk->rs;
@@ -219,7 +234,12 @@ static int apply_to_range(struct apply *a, const struct chunk_part *p,
     struct span s = {item_id_slice(&rs->r[at].lo),
                      end ? item_id_slice(end) : slice_of(NULL, 0), end};
     struct vv *here = &rs->r[at].clk;
-    if (!vv_le(&p->base, here) && !MUTANT(nobase) && !MUTANT(payload)) {
+    bool fits = vv_le(&p->base, here) || MUTANT(nobase) || MUTANT(payload);
+    for (size_t i = 0; i < a->c->n_origins; i++)
+        a->here[i] =
+            vv_seq(MUTANT(stalectx) ? &p->base : here, a->c->origins[i]);
+    count_payload(a, p, &s, !fits);
+    if (!fits) {
         a->r->ahead++;
         return ECRDT_OK;
     }
@@ -228,9 +248,6 @@ static int apply_to_range(struct apply *a, const struct chunk_part *p,
         count_known(a, p, &s);
         return ECRDT_OK;
     }
-    for (size_t i = 0; i < a->c->n_origins; i++)
-        a->here[i] =
-            vv_seq(MUTANT(stalectx) ? &p->base : here, a->c->origins[i]);
     int rc = join_listed(a, p, &s);
     if (rc == ECRDT_OK && p->complete)
         rc = join_unlisted(a, p, &s);
@@ -359,19 +376,14 @@ static int apply_parts(struct apply *a) {
     return rc;
 }
 
-int chunk_apply(ecrdt_txn *t, slice bytes, struct chunk_report *r) {
-    struct chunk c = {0};
-    int rc = chunk_decode(bytes, &c);
-    if (rc < 0) {
-        chunk_free(&c);
-        return rc;
-    }
-    memcpy(r->bucket, c.bucket.data, c.bucket.len);
-    r->bucket[c.bucket.len] = 0;
-    struct apply a = {.t = t, .c = &c, .r = r, .now_ms = os_wall_ms()};
-    rc = txn_bucket(t, r->bucket, true, &a.bk);
+/* Applies the decoded c, and frees it. */
+static int apply_chunk(ecrdt_txn *t, struct chunk *c, struct chunk_report *r) {
+    memcpy(r->bucket, c->bucket.data, c->bucket.len);
+    r->bucket[c->bucket.len] = 0;
+    struct apply a = {.t = t, .c = c, .r = r, .now_ms = os_wall_ms()};
+    int rc = txn_bucket(t, r->bucket, true, &a.bk);
     if (rc == ECRDT_ETOOBIG) {
-        r->refused += (uint32_t)c.n_parts;
+        r->refused += (uint32_t)c->n_parts;
         rc = ECRDT_OK;
     } else if (rc == 1) {
         rc = apply_parts(&a);
@@ -382,6 +394,27 @@ int chunk_apply(ecrdt_txn *t, slice bytes, struct chunk_report *r) {
     alloc_free(a.no);
     alloc_free(a.here);
     alloc_free(a.index);
+    chunk_free(c);
+    return rc;
+}
+
+int chunk_apply(ecrdt_txn *t, slice bytes, struct chunk_report *r) {
+    struct chunk c = {0};
+    int rc = chunk_decode(bytes, &c);
+    if (rc == ECRDT_OK)
+        return apply_chunk(t, &c, r);
+    chunk_free(&c);
+    return rc;
+}
+
+int chunk_apply_linked(ecrdt_txn *t, slice bytes, const char *bucket,
+                       const struct clock_state *said, struct chunk_report *r) {
+    if (!chunk_is_linked(bytes))
+        return chunk_apply(t, bytes, r);
+    struct chunk c = {0};
+    int rc = chunk_decode_linked(bytes, bucket, said, &c);
+    if (rc == ECRDT_OK)
+        return apply_chunk(t, &c, r);
     chunk_free(&c);
     return rc;
 }

@@ -24,8 +24,9 @@ struct build {
     uint32_t *index;
     uint32_t n_origins;
     size_t bytes;
-    bool may_cut;  /* the receiver may get one more cut */
-    bool complete; /* all parts, whatever the floor */
+    size_t entries; /* of the bases */
+    bool may_cut;   /* the receiver may get one more cut */
+    bool complete;  /* all parts, whatever the floor */
     bool cut;
     struct item_id cut_at;
     struct item it; /* scratch */
@@ -56,6 +57,8 @@ static int build_init(struct build *b) {
     if (rc == ECRDT_OK)
         rc = db_cursor_open(b->t->db, DB_ITEMS, &b->items);
     b->c.bucket = ecrdt_str(b->bk->name);
+    b->c.linked = b->tail && b->tail->linked;
+    b->c.first = &b->bk->rs.r[0].clk;
     return rc;
 }
 
@@ -338,6 +341,29 @@ static int fill_by_log(struct build *b, struct chunk_part *part,
 
 /* ---- parts ---- */
 
+/* The part's base: what the peer has of what is here. What it has beyond our
+ * clock and floor decides nothing: left out, the chunk stays small on a link
+ * and fits every peer that lacks the same. */
+static int base_within(struct vv *out, const struct vv *base,
+                       const struct vv *clk, const struct vv *floor) {
+    int rc = alloc_grow(&out->e, &out->cap, base->n, sizeof *out->e);
+    for (size_t i = 0, j = 0; i < base->n && rc == ECRDT_OK; i++) {
+        const struct head *e = &base->e[i], *mine = NULL;
+        while (j < clk->n &&
+               memcmp(clk->e[j].origin, e->origin, ORIGIN_SIZE) < 0)
+            j++;
+        if (j < clk->n && !memcmp(clk->e[j].origin, e->origin, ORIGIN_SIZE))
+            mine = &clk->e[j];
+        bool beyond = e->seq > (mine ? mine->seq : 0) &&
+                      vv_seq(floor, e->origin) <= (mine ? mine->seq : 0);
+        if (beyond)
+            e = mine;
+        if (e)
+            out->e[out->n++] = *e;
+    }
+    return rc;
+}
+
 static int fill_part(struct build *b, const struct stretch *s) {
     struct chunk_part *part = chunk_add_part(&b->c);
     if (!part)
@@ -349,7 +375,10 @@ static int fill_part(struct build *b, const struct stretch *s) {
     part->first = (uint32_t)b->c.n_items;
     part->complete =
         b->complete || (!vv_le(&b->c.floor, s->base) && !MUTANT(nofloor));
-    int rc = vv_copy(&part->base, s->base);
+    int rc = b->c.linked
+                 ? base_within(&part->base, s->base, s->clk, &b->c.floor)
+                 : vv_copy(&part->base, s->base);
+    b->entries += part->base.n;
     if (rc == ECRDT_OK)
         rc = vv_copy(&part->clk, s->clk);
     if (rc == ECRDT_OK)
@@ -387,6 +416,7 @@ static int align(struct ranges *peer, const struct ranges *mine) {
  * counts between stretches. */
 static bool is_full(const struct build *b) {
     return b->c.n_parts == CHUNK_MAX_PARTS ||
+           b->entries >= CHUNK_MAX_ENTRIES / 2 ||
            (!b->may_cut && (b->c.n_items >= b->budget->max_items ||
                             b->bytes >= b->budget->max_bytes));
 }

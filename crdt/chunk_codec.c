@@ -5,6 +5,7 @@
 #include "crdt/type.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/mutant.h"
 
 enum { ITEM_FIXED = 2, EVENT_FIELDS = 6 };
 
@@ -20,9 +21,11 @@ struct chunk_part *chunk_add_part(struct chunk *c) {
 void chunk_free(struct chunk *c) {
     for (size_t i = 0; i < c->n_parts; i++) {
         vv_free(&c->parts[i].base);
-        vv_free(&c->parts[i].clk);
+        if (!c->lent)
+            vv_free(&c->parts[i].clk);
     }
-    vv_free(&c->floor);
+    if (!c->lent)
+        vv_free(&c->floor);
     alloc_free(c->origins);
     alloc_free(c->parts);
     alloc_free(c->items);
@@ -93,14 +96,18 @@ static void encode_item(struct buf *out, const struct chunk *c,
 
 static void encode_part(struct buf *out, const struct chunk *c,
                         const struct bases *b, const struct chunk_part *p) {
-    pack_array(out, 6);
+    pack_array(out, c->linked ? 5 : 6);
     pack_bin(out, item_id_slice(&p->lo));
     if (p->bounded)
         pack_bin(out, item_id_slice(&p->hi));
     else
         pack_nil(out);
-    vv_encode(out, &p->base);
-    vv_encode(out, &p->clk);
+    if (c->linked)
+        vv_diff_encode(out, &p->clk, MUTANT(linkbase) ? &p->clk : &p->base);
+    else {
+        vv_encode(out, &p->base);
+        vv_encode(out, &p->clk);
+    }
     pack_bool(out, p->complete);
     pack_array(out, p->count);
     slice prev = {0};
@@ -115,14 +122,19 @@ void chunk_encode(struct buf *out, const struct chunk *c) {
     struct bases b;
     if (out->err || (out->err = find_bases(c, &b)) < 0)
         return;
-    pack_array(out, 7);
-    pack_uint(out, CHUNK_VERSION);
-    pack_bin(out, c->bucket);
-    vv_encode(out, &c->floor);
+    pack_array(out, c->linked ? 5 : 7);
+    pack_uint(out, c->linked ? CHUNK_LINKED : CHUNK_VERSION);
+    if (!c->linked) {
+        pack_bin(out, c->bucket);
+        vv_encode(out, &c->floor);
+    }
     pack_bool(out, c->bulk);
     pack_array(out, (uint32_t)(2 * c->n_origins));
     for (size_t i = 0; i < c->n_origins; i++) {
-        pack_bin(out, slice_of(c->origins[i], ORIGIN_SIZE));
+        if (c->linked)
+            vv_origin_encode(out, c->first, c->origins[i]);
+        else
+            pack_bin(out, slice_of(c->origins[i], ORIGIN_SIZE));
         pack_uint(out, b.seq[i]);
     }
     pack_uint(out, b.ms);
@@ -140,7 +152,9 @@ struct decoder {
     struct chunk *c;
     uint64_t *seq_base;
     uint64_t ms_base;
-    struct item_id id; /* of the item before */
+    struct item_id id;              /* of the item before */
+    const struct clock_state *said; /* NULL: not linked */
+    size_t entries;                 /* of the bases so far */
 };
 
 static int no_memory(struct decoder *d) {
@@ -160,10 +174,10 @@ static void decode_origins(struct decoder *d) {
         n = 0;
     }
     for (; c->n_origins < n / 2 && !d->u.err; c->n_origins++) {
-        const uint8_t *id = unpack_bin_exact(&d->u, ORIGIN_SIZE);
+        static const struct vv none; /* no places: whole ids alone */
+        vv_origin_decode(&d->u, d->said ? &d->said->ranges.r[0].clk : &none,
+                         c->origins[c->n_origins]);
         d->seq_base[c->n_origins] = unpack_uint(&d->u);
-        if (id)
-            memcpy(c->origins[c->n_origins], id, ORIGIN_SIZE);
     }
     unpack_leave(&d->u);
 }
@@ -285,6 +299,22 @@ static void decode_item(struct decoder *d, const struct chunk_part *p) {
     unpack_leave(&d->u);
 }
 
+/* The clock of a part is the one said for its range, which it must not leave;
+ * memory is bounded against many parts with a small difference each. */
+static void decode_linked_clocks(struct decoder *d, struct chunk_part *p) {
+    const struct ranges *said = &d->said->ranges;
+    size_t at = ranges_find(said, item_id_slice(&p->lo));
+    const struct item_id *end = ranges_hi(said, at);
+    if (end && (!p->bounded ||
+                slice_cmp(item_id_slice(&p->hi), item_id_slice(end)) > 0))
+        unpack_fail(&d->u);
+    p->clk = said->r[at].clk;
+    vv_diff_decode(&d->u, &p->clk, &p->base);
+    d->entries += p->base.n;
+    if (d->entries > CHUNK_MAX_ENTRIES)
+        unpack_fail(&d->u);
+}
+
 static void decode_part(struct decoder *d) {
     struct unpack *u = &d->u;
     struct chunk *c = d->c;
@@ -293,7 +323,7 @@ static void decode_part(struct decoder *d) {
         no_memory(d);
         return;
     }
-    unpack_array_exact(u, 6);
+    unpack_array_exact(u, d->said ? 5 : 6);
     item_id_set(&p->lo, unpack_bin(u, ITEM_ID_MAX));
     p->bounded = !unpack_nil(u);
     if (p->bounded)
@@ -301,8 +331,12 @@ static void decode_part(struct decoder *d) {
     if (p->bounded &&
         slice_cmp(item_id_slice(&p->lo), item_id_slice(&p->hi)) >= 0)
         unpack_fail(u);
-    vv_decode(u, &p->base);
-    vv_decode(u, &p->clk);
+    if (d->said) {
+        decode_linked_clocks(d, p);
+    } else {
+        vv_decode(u, &p->base);
+        vv_decode(u, &p->clk);
+    }
     p->complete = unpack_bool(u);
     p->first = (uint32_t)c->n_items;
     p->count = unpack_array(u, CHUNK_MAX_ITEMS);
@@ -342,6 +376,24 @@ static int refuse(const struct decoder *d, uint64_t version) {
                    "a chunk is malformed; it was refused whole");
 }
 
+/* What both forms end in. */
+static int decode_rest(struct decoder *d, uint64_t version) {
+    struct unpack *u = &d->u;
+    d->c->bulk = unpack_bool(u);
+    decode_origins(d);
+    d->ms_base = unpack_uint(u);
+    uint32_t n = unpack_array(u, CHUNK_MAX_PARTS);
+    for (uint32_t i = 0; i < n && !u->err; i++)
+        decode_part(d);
+    unpack_leave(u);
+    unpack_leave(u);
+    alloc_free(d->seq_base);
+    if (unpack_end(u) < 0 || !parts_in_order(d->c))
+        return refuse(d, version);
+    point_to_ids(d->c);
+    return ECRDT_OK;
+}
+
 int chunk_decode(slice bytes, struct chunk *c) {
     struct decoder d = {.c = c};
     struct unpack *u = &d.u;
@@ -354,17 +406,23 @@ int chunk_decode(slice bytes, struct chunk *c) {
     if (!c->bucket.len || memchr(c->bucket.data, 0, c->bucket.len))
         unpack_fail(u);
     vv_decode(u, &c->floor);
-    c->bulk = unpack_bool(u);
-    decode_origins(&d);
-    d.ms_base = unpack_uint(u);
-    uint32_t n = unpack_array(u, CHUNK_MAX_PARTS);
-    for (uint32_t i = 0; i < n && !u->err; i++)
-        decode_part(&d);
-    unpack_leave(u);
-    unpack_leave(u);
-    alloc_free(d.seq_base);
-    if (unpack_end(u) < 0 || !parts_in_order(c))
-        return refuse(&d, version);
-    point_to_ids(c);
-    return ECRDT_OK;
+    return decode_rest(&d, version);
+}
+
+int chunk_decode_linked(slice bytes, const char *bucket,
+                        const struct clock_state *said, struct chunk *c) {
+    struct decoder d = {.c = c, .said = said};
+    unpack_init(&d.u, bytes);
+    unpack_array_exact(&d.u, 5);
+    if (unpack_uint(&d.u) != CHUNK_LINKED)
+        unpack_fail(&d.u);
+    c->bucket = ecrdt_str(bucket);
+    c->linked = c->lent = true;
+    c->floor = said->floor;
+    return decode_rest(&d, 0);
+}
+
+bool chunk_is_linked(slice bytes) {
+    const uint8_t *p = bytes.data;
+    return bytes.len > 1 && p[0] == 0x95 && p[1] == CHUNK_LINKED;
 }

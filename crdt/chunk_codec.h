@@ -8,6 +8,11 @@
  *         hlc count, kind, payload | nil]
  *
  * A payload is nil if the dot is <= base: the receiver has it.
+ *
+ * Linked, for a link that has said the sender's clock before (PROTOCOL 9):
+ * [2, bulk, origins, ms base, parts]: bucket and floor are as said, so is the
+ * clock of a part; its base is a difference from that (vv_diff_encode()), and
+ * an origin is its place in the clock of the first range, if it has one.
  */
 #ifndef CRDT_CHUNK_CODEC_H
 #define CRDT_CHUNK_CODEC_H
@@ -16,10 +21,12 @@
 
 enum {
     CHUNK_VERSION = 1,
+    CHUNK_LINKED = 2, /* the version of a linked one */
     CHUNK_MAX_PARTS = 1024,
     CHUNK_MAX_ITEMS = 65536,
     CHUNK_MAX_EVENTS = 262144,
-    CHUNK_MAX_ORIGINS = 65536
+    CHUNK_MAX_ORIGINS = 65536,
+    CHUNK_MAX_ENTRIES = VV_MAX_ENTRIES /* of the bases of a linked chunk */
 };
 
 struct chunk_item {
@@ -43,6 +50,9 @@ struct chunk {
     slice bucket;
     struct vv floor;
     bool bulk;
+    bool linked;            /* bucket, floor and clocks are not written */
+    bool lent;              /* floor and clocks belong to what the link said */
+    const struct vv *first; /* linked: the clock of the first range */
     uint8_t (*origins)[ORIGIN_SIZE];
     size_t n_origins, cap_origins;
     struct chunk_part *parts;
@@ -60,6 +70,13 @@ void chunk_encode(struct buf *out, const struct chunk *c);
 /* Strict, and every id and event checked: 0, ECRDT_ECORRUPT or
  * ECRDT_EVERSION with a sentence, ECRDT_ENOMEM. Borrows from bytes. */
 int chunk_decode(slice bytes, struct chunk *c);
+
+/* The same of a linked chunk, which said outlives. */
+int chunk_decode_linked(slice bytes, const char *bucket,
+                        const struct clock_state *said, struct chunk *c);
+
+/* Which of the two forms is it? A guess at malformed bytes. */
+bool chunk_is_linked(slice bytes);
 
 /* Frees what c holds; c is as new. */
 void chunk_free(struct chunk *c);

@@ -170,6 +170,16 @@ out:
     return rc < 0 ? rc : ECRDT_OK;
 }
 
+int replica_origin(ecrdt_txn *t, uint8_t id[ORIGIN_SIZE]) {
+    uint32_t no;
+    int rc = origin_me(t, &no);
+    const uint8_t *me = rc < 0 ? NULL : origin_id(t, no);
+    if (!me)
+        return rc < 0 ? rc : db_err(t->db);
+    memcpy(id, me, ORIGIN_SIZE);
+    return ECRDT_OK;
+}
+
 int replica_sign(ecrdt_store *s, slice msg, uint8_t sig[64], uint8_t pk[32]) {
     ecrdt_txn *t;
     slice key;

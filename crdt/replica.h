@@ -16,6 +16,9 @@ int replica_begin(ecrdt_store *s, bool write, uint32_t lock_timeout_ms,
 int replica_clock(ecrdt_txn *t, const char *bucket, struct ranges *rs,
                   struct vv *floor);
 
+/* The origin id of this store's present incarnation. */
+int replica_origin(ecrdt_txn *t, uint8_t id[ORIGIN_SIZE]);
+
 /* Calls fn for each bucket in the order of names; nonzero stops and is
  * returned. */
 int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),

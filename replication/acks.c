@@ -148,14 +148,14 @@ static uint64_t has(const struct ack_list *l, const struct peer *p) {
     const struct link *k = p->link;
     const struct mirror *m =
         k && *l->bucket ? mirrors_find(&k->s->mirrors, l->bucket) : NULL;
-    return m ? ranges_least(&m->heard, l->want.of.origin) : 0;
+    return m ? ranges_least(&m->heard->ranges, l->want.of.origin) : 0;
 }
 
 static uint64_t has_itself(const struct node *n, const struct ack_list *l) {
     const struct push *p = &n->gossip.push;
     for (size_t i = 0; i < p->n; i++)
         if (!strcmp(p->views[i]->bucket, l->bucket))
-            return ranges_least(&p->views[i]->ranges, l->want.of.origin);
+            return ranges_least(&p->views[i]->state->ranges, l->want.of.origin);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/mutant.h"
 #include <stdio.h>
 
 void apply_init(struct apply *a, ecrdt_store *store) {
@@ -15,11 +16,17 @@ void apply_free(struct apply *a) {
     *a = (struct apply){0};
 }
 
-static struct apply_bulk *bulk_find(struct apply *a, const char *bucket) {
+static struct apply_bulk *bulk_find(const struct apply *a, const char *bucket) {
     for (size_t i = 0; i < a->n_bulk; i++)
         if (!strcmp(a->bulk[i].bucket, bucket))
             return &a->bulk[i];
     return NULL;
+}
+
+const struct session *apply_bulk_owner(const struct apply *a,
+                                       const char *bucket, uint64_t now_ms) {
+    const struct apply_bulk *b = bulk_find(a, bucket);
+    return b && now_ms - b->last_ms <= APPLY_BULK_IDLE_MS ? b->owner : NULL;
 }
 
 /* Ends a bulk and tells the held peers that they may go on. */
@@ -27,10 +34,8 @@ static void bulk_end(struct apply *a, struct apply_bulk *b,
                      struct session *const *sessions, size_t n) {
     for (size_t i = 0; i < n; i++) {
         struct mirror *m = mirrors_find(&sessions[i]->mirrors, b->bucket);
-        if (m && m->hold) {
+        if (m)
             m->hold = false;
-            m->ack_due = true;
-        }
     }
     *b = a->bulk[--a->n_bulk];
 }
@@ -87,6 +92,17 @@ static void bulk_note(struct batch *b, struct session *s, struct mirror *m,
     }
 }
 
+bool apply_can_prune(struct session *const *sessions, size_t n,
+                     const struct session *s, const struct mirror *m) {
+    for (size_t i = 0; i < n; i++) {
+        const struct session *x = sessions[i];
+        const struct mirror *o = mirrors_find(&x->mirrors, m->bucket);
+        if (x != s && x->state == SESSION_LIVE && o && !o->pruned)
+            return true;
+    }
+    return false;
+}
+
 static bool batch_full(const struct batch *b) {
     return b->n >= APPLY_CHUNKS || b->bytes >= APPLY_BYTES ||
            b->items >= APPLY_ITEMS || (b->n && b->a->stalls);
@@ -98,7 +114,8 @@ static int batch_apply(struct batch *b, struct session *s,
     struct chunk_report *r = &b->taken[i].report;
     b->taken[i].s = s;
     b->taken[i].c = c;
-    int rc = chunk_apply(b->txn, c->message.chunk, r);
+    int rc = chunk_apply_linked(b->txn, c->message.chunk, c->message.bucket,
+                                c->said, r);
     b->taken[i].bad = rc == ECRDT_ECORRUPT ||
                       (!rc && strcmp(r->bucket, c->message.bucket) != 0);
     if (b->taken[i].bad)
@@ -155,6 +172,11 @@ static void batch_done(struct batch *b) {
             continue;
         }
         bulk_note(b, s, c->mirror, c->message.more);
+        if (b->taken[i].report.repeated && !MUTANT(noprune) &&
+            b->now_ms >= c->mirror->keep_until_ms &&
+            !apply_bulk_owner(b->a, c->mirror->bucket, b->now_ms) &&
+            apply_can_prune(b->sessions, b->n_sessions, s, c->mirror))
+            c->mirror->pruned = true; /* it closes a circle of links */
         session_consumed(s, &b->taken[i].report);
         session_resume(s, b->now_ms);
     }

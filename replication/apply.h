@@ -50,6 +50,15 @@ void apply_run(struct apply *a, struct session *const *sessions, size_t n,
 uint64_t apply_at(const struct apply *a, struct session *const *sessions,
                   size_t n);
 
+/* Who fills this bucket in bulk now; NULL = nobody, or it has stopped. */
+const struct session *apply_bulk_owner(const struct apply *a,
+                                       const char *bucket, uint64_t now_ms);
+
+/* May the bucket of m, a mirror of s, come over other links alone? Not if
+ * all others were pruned (PROTOCOL 9). */
+bool apply_can_prune(struct session *const *sessions, size_t n,
+                     const struct session *s, const struct mirror *m);
+
 /* Session gone leaves the n others: its bulks end. */
 void apply_leave(struct apply *a, const struct session *gone,
                  struct session *const *sessions, size_t n);

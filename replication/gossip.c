@@ -5,6 +5,7 @@
 #include "lib/assert.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/mutant.h"
 #include <stdio.h>
 
 void gossip_init(struct gossip *g, ecrdt_store *s) {
@@ -15,12 +16,13 @@ void gossip_init(struct gossip *g, ecrdt_store *s) {
 
 void gossip_free(struct gossip *g) {
     for (size_t i = 0; i < g->push.n; i++) {
-        ranges_free(&g->push.views[i]->ranges);
-        vv_free(&g->push.views[i]->floor);
+        clock_state_unref(g->push.views[i]->state);
         alloc_free(g->push.views[i]);
     }
     alloc_free(g->push.views);
     buf_free(&g->push.scratch);
+    buf_free(&g->push.word);
+    push_cache_free(&g->push.cache);
     alloc_free(g->sessions);
     apply_free(&g->apply);
     reconciler_free(&g->reconciler);
@@ -73,23 +75,19 @@ static int refresh_bucket(void *ctx, const char *bucket) {
     int rc = 0;
     if (r->at == p->n || strcmp(p->views[r->at]->bucket, bucket) != 0)
         rc = view_insert(r->g, r->at, bucket);
-    struct ranges now = {0};
-    struct vv floor = {0};
+    struct clock_state *now = clock_state_new();
+    if (!rc && !now)
+        rc = ECRDT_ENOMEM;
     if (!rc)
-        rc = replica_clock(r->txn, bucket, &now, &floor);
+        rc = replica_clock(r->txn, bucket, &now->ranges, &now->floor);
     struct view *v = rc < 0 ? NULL : p->views[r->at];
-    if (v && (!v->version || !ranges_eq(&now, &v->ranges) ||
-              !vv_eq(&floor, &v->floor))) {
-        struct ranges old = v->ranges;
-        struct vv old_floor = v->floor;
-        v->ranges = now;
-        v->floor = floor;
+    if (v && (!v->state || !clock_state_eq(now, v->state))) {
+        struct clock_state *old = v->state;
+        v->state = now;
         v->version = ++r->g->version;
         now = old;
-        floor = old_floor;
     }
-    ranges_free(&now);
-    vv_free(&floor);
+    clock_state_unref(now);
     return rc;
 }
 
@@ -100,6 +98,8 @@ static int refresh(struct gossip *g, ecrdt_txn *txn) {
         return 0;
     struct refresh r = {g, txn, 0};
     int rc = replica_flush(g->store);
+    if (!rc)
+        rc = replica_origin(txn, g->push.me);
     if (!rc)
         rc = replica_each_bucket(txn, refresh_bucket, &r);
     if (!rc)
@@ -131,6 +131,46 @@ static int push_pass(struct gossip *g) {
     if (g->n)
         g->turn = (g->turn + 1) % g->n;
     return made;
+}
+
+/* Is s about to bring what we lack of the bucket? So it is if it has not told
+ * its clock yet; but not for ever. */
+static bool brings(const struct session *s, const char *bucket,
+                   uint64_t now_ms) {
+    const struct mirror *m = mirrors_find(&s->mirrors, bucket);
+    if (s->state != SESSION_SYNCING && s->state != SESSION_LIVE)
+        return false;
+    if (now_ms >= s->opened_ms + APPLY_BULK_IDLE_MS || (m && m->hold))
+        return false;
+    return m && m->known ? mirror_missing_here(m) > SESSION_HELD_ITEMS
+                         : s->told_all && s->state == SESSION_SYNCING;
+}
+
+/* Who fills each bucket: peers that come meanwhile are told to wait, so that
+ * a node that comes back to a mesh is not sent everything by each. */
+static void name_filler(struct gossip *g, struct view *v, uint64_t now_ms) {
+    v->filler = apply_bulk_owner(&g->apply, v->bucket, now_ms);
+    for (size_t i = 0; i < g->n && g->n <= GOSSIP_FILLERS && !v->filler; i++)
+        if (brings(g->sessions[i], v->bucket, now_ms))
+            v->filler = g->sessions[i];
+    for (size_t i = 0; i < g->n && !v->filler; i++) {
+        struct mirror *m = mirrors_find(&g->sessions[i]->mirrors, v->bucket);
+        if (m)
+            m->hold = false;
+    }
+}
+
+/* Costs nothing while there are no new links and nobody waits. */
+static void name_fillers(struct gossip *g, uint64_t now_ms) {
+    bool any = g->apply.n_bulk;
+    for (size_t i = 0; i < g->n && g->n <= GOSSIP_FILLERS; i++)
+        any |= now_ms < g->sessions[i]->opened_ms + APPLY_BULK_IDLE_MS;
+    any = any || g->named;
+    g->named = false;
+    for (size_t i = 0; i < g->push.n && any; i++) {
+        name_filler(g, g->push.views[i], now_ms);
+        g->named |= g->push.views[i]->filler != NULL;
+    }
 }
 
 static int push_round(struct gossip *g, uint64_t now_ms) {
@@ -191,11 +231,59 @@ static uint64_t tick_all(struct gossip *g, uint64_t now_ms) {
     return next;
 }
 
+/* Asks one peer of each bucket to push again, if what it told half a second
+ * ago and more has not come another way; all that it had is then behind. */
+static void graft_session(struct gossip *g, struct session *s,
+                          uint64_t now_ms) {
+    for (size_t i = 0; i < s->mirrors.n && s->state == SESSION_LIVE; i++) {
+        struct mirror *m = s->mirrors.m[i];
+        if (!m->pruned || !mirror_late(m) ||
+            apply_bulk_owner(&g->apply, m->bucket, now_ms) || MUTANT(nograft))
+            continue;
+        if (m->view && m->view->grafted_ms == now_ms)
+            continue; /* another link brings the bucket again */
+        if (m->view)
+            m->view->grafted_ms = now_ms;
+        m->pruned = false;
+        m->keep_until_ms = now_ms + GOSSIP_KEEP_MS;
+    }
+}
+
+/* A link is pruned and grafted both ways, lest a circle is cut in one sense
+ * here and in the other there, and some node gets nothing at all. */
+static void follow_peers(struct gossip *g, uint64_t now_ms) {
+    for (size_t i = 0; i < g->n; i++) {
+        struct session *s = g->sessions[i];
+        for (size_t k = 0; k < s->mirrors.n && s->turned; k++) {
+            struct mirror *m = s->mirrors.m[k];
+            if (m->turned && !MUTANT(oneway))
+                m->pruned = m->lazy && apply_can_prune(g->sessions, g->n, s, m);
+            if (m->turned && !m->lazy)
+                m->keep_until_ms = now_ms + GOSSIP_KEEP_MS;
+            m->turned = false;
+        }
+        s->turned = false;
+    }
+}
+
+static void graft_when_due(struct gossip *g, uint64_t now_ms) {
+    if (now_ms < g->graft_at_ms)
+        return;
+    g->graft_at_ms = now_ms + GOSSIP_GRAFT_MS;
+    for (size_t i = 0; i < g->n; i++)
+        graft_session(g, g->sessions[(g->turn + i) % g->n], now_ms);
+}
+
 uint64_t gossip_run(struct gossip *g, uint64_t now_ms) {
     reconciler_run(&g->reconciler, g->sessions, g->n, now_ms);
     apply_run(&g->apply, g->sessions, g->n, now_ms);
+    name_fillers(g, now_ms);
+    follow_peers(g, now_ms);
+    graft_when_due(g, now_ms);
     push_when_due(g, now_ms);
     uint64_t next = tick_all(g, now_ms);
+    if (g->n > 1)
+        next = g->graft_at_ms < next ? g->graft_at_ms : next;
     uint64_t apply = apply_at(&g->apply, g->sessions, g->n);
     uint64_t push = push_at(g);
     next = apply < next ? apply : next;

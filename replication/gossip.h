@@ -10,6 +10,9 @@ enum {
     GOSSIP_GATHER_MS = 2,      /* a commit waits this long for company ... */
     GOSSIP_GATHER_MAX_MS = 10, /* ... and no longer than this */
     GOSSIP_ROUND_CHUNKS = 16,  /* chunks built from one snapshot */
+    GOSSIP_FILLERS = 16,       /* links; with more, all may push at first */
+    GOSSIP_GRAFT_MS = 500,     /* between two looks at pruned links */
+    GOSSIP_KEEP_MS = 1500,     /* a grafted link is not pruned so soon */
     GOSSIP_RETRY_MS = 200      /* after the store could not be read */
 };
 
@@ -26,6 +29,8 @@ struct gossip {
     size_t turn;                        /* who comes first next time */
     uint64_t wake_first_ms, wake_at_ms; /* 0 = no commit waits */
     uint64_t round_at_ms;               /* no push earlier than this */
+    bool named;                         /* a view has a filler */
+    uint64_t graft_at_ms;               /* of the next look, 0 = none */
 };
 
 /* Works on s until gossip_free(); sessions are the caller's. */

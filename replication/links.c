@@ -277,6 +277,8 @@ void link_count(struct link *l) {
     add(&r->items_in, &c->items_in, st->items_in);
     add(&r->items_out, &c->items_out, st->items_out);
     add(&r->refused_parts, &c->refused_parts, st->refused_parts);
+    add(&r->payload_in, &c->payload_in, st->payload_in);
+    add(&r->repeated_in, &c->repeated_in, st->repeated_in);
     r->buckets = l->s->mirrors.n;
     if (before != r->chunks_in + r->chunks_out + r->refused_parts)
         l->peer->dirty = true;

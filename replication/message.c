@@ -21,14 +21,16 @@ static const struct {
     [MESSAGE_FP] = {"fp", MESSAGE_FP_MAX},
     [MESSAGE_SAME] = {"same", MESSAGE_FP_MAX},
     [MESSAGE_WANT] = {"want", MESSAGE_FP_MAX},
+    [MESSAGE_CLOCK_DIFF] = {"clock-diff", MESSAGE_CLOCK_MAX},
+    [MESSAGE_CLOCK_FP] = {"clock-fp", MESSAGE_CLOCK_MAX},
 };
 
 const char *message_name(unsigned type) {
-    return type && type < MESSAGE_TYPES ? types[type].name : "?";
+    return type < MESSAGE_TYPES && types[type].name ? types[type].name : "?";
 }
 
 size_t message_limit(unsigned type) {
-    return type && type < MESSAGE_TYPES ? types[type].limit : 0;
+    return type < MESSAGE_TYPES ? types[type].limit : 0;
 }
 
 void message_text(char *out, size_t max, slice text) {
@@ -157,7 +159,11 @@ int message_clock_decode(slice body, struct clock *c) {
     c->flags = (uint8_t)unpack_uint_max(&u, CLOCK_FLAGS);
     if (u.err)
         return malformed("clock");
-    int rc = clock_decode(&u, &name, &c->ranges, &c->floor);
+    c->state = clock_state_new();
+    if (!c->state)
+        return ECRDT_ENOMEM;
+    ranges_free(&c->state->ranges);
+    int rc = clock_decode(&u, &name, &c->state->ranges, &c->state->floor);
     if (rc == ECRDT_ENOMEM)
         return rc;
     unpack_leave(&u);
@@ -167,26 +173,102 @@ int message_clock_decode(slice body, struct clock *c) {
 }
 
 void clock_free(struct clock *c) {
-    ranges_free(&c->ranges);
-    vv_free(&c->floor);
+    clock_state_unref(c->state);
     *c = (struct clock){0};
 }
 
-void message_chunk_header(struct buf *out, const char *bucket, bool more,
-                          size_t size_bytes) {
-    pack_array(out, 3);
+/* BLAKE2b-128 of the whole clock as CLOCK has it. */
+static int sum_of(const char *bucket, const struct clock_state *s,
+                  uint8_t out[CRYPTO_E16]) {
+    struct buf b = {0};
+    clock_encode(&b, ecrdt_str(bucket), &s->ranges, &s->floor);
+    int rc = b.err;
+    if (!rc)
+        crypto_blake2b(out, CRYPTO_E16, buf_slice(&b));
+    buf_free(&b);
+    return rc;
+}
+
+void message_diff_encode(struct buf *out, uint64_t acked, uint8_t flags,
+                         const char *bucket, const struct clock_state *from,
+                         const struct clock_state *to, bool sum) {
+    uint8_t of_to[CRYPTO_E16];
+    pack_array(out, 5);
+    pack_uint(out, acked);
+    pack_uint(out, flags);
+    pack_bin(out, ecrdt_str(bucket));
+    if (clock_state_eq(from, to))
+        pack_nil(out);
+    else
+        clock_diff_encode(out, from, to);
+    int rc = sum ? sum_of(bucket, to, of_to) : ECRDT_OK;
+    if (sum)
+        pack_bin(out, slice_of(of_to, sizeof of_to));
+    else
+        pack_nil(out);
+    out->err = out->err ? out->err : rc;
+}
+
+int message_diff_begin(slice body, struct unpack *u, struct clock *c) {
+    unpack_init(u, body);
+    unpack_array_exact(u, 5);
+    c->acked = unpack_uint(u);
+    c->flags = (uint8_t)unpack_uint_max(u, CLOCK_FLAGS);
+    slice name = unpack_bin(u, ECRDT_MAX_BUCKET_NAME);
+    if (u->err || !take_bucket(c->bucket, name))
+        return malformed("clock-diff");
+    return 0;
+}
+
+int message_diff_end(struct unpack *u, struct clock_state *from,
+                     struct clock *c) {
+    if (unpack_nil(u))
+        c->state = clock_state_ref(from);
+    else if (clock_diff_decode(u, from, &c->state) == ECRDT_ENOMEM)
+        return ECRDT_ENOMEM;
+    uint8_t here[CRYPTO_E16];
+    const uint8_t *there =
+        unpack_nil(u) ? NULL : unpack_bin_exact(u, CRYPTO_E16);
+    unpack_leave(u);
+    if (unpack_end(u))
+        return malformed("clock-diff");
+    int rc = there ? sum_of(c->bucket, c->state, here) : ECRDT_OK;
+    c->differs = there && !rc && memcmp(here, there, sizeof here) != 0;
+    return rc;
+}
+
+void message_fp_header(struct buf *out, const char *bucket) {
+    pack_array(out, 2);
+    pack_bin(out, ecrdt_str(bucket));
+}
+
+int message_fp_begin(slice body, struct unpack *u,
+                     char bucket[ECRDT_MAX_BUCKET_NAME + 1]) {
+    unpack_init(u, body);
+    unpack_array_exact(u, 2);
+    slice name = unpack_bin(u, ECRDT_MAX_BUCKET_NAME);
+    if (u->err || !take_bucket(bucket, name))
+        return malformed("clock-fp");
+    return 0;
+}
+
+void message_chunk_encode(struct buf *out, const char *bucket, bool more,
+                          slice word, slice chunk) {
+    pack_array(out, 4);
     pack_bin(out, ecrdt_str(bucket));
     pack_bool(out, more);
-    pack_bin_header(out, size_bytes);
+    pack_bin(out, word);
+    pack_bin(out, chunk);
 }
 
 int message_chunk_decode(slice body, struct chunk_message *m) {
     struct unpack u;
     *m = (struct chunk_message){0};
     unpack_init(&u, body);
-    unpack_array_exact(&u, 3);
+    unpack_array_exact(&u, 4);
     slice name = unpack_bin(&u, ECRDT_MAX_BUCKET_NAME);
     m->more = unpack_bool(&u);
+    m->word = unpack_bin(&u, MESSAGE_CLOCK_MAX);
     m->chunk = unpack_bin(&u, CHUNK_MAX_BYTES);
     if (unpack_end(&u) || !take_bucket(m->bucket, name))
         return malformed("chunk");

@@ -1,5 +1,5 @@
 /* message.h: what two nodes say to each other once their channel is open:
- * hello, clock, chunk, fingerprints, keepalive and bye, as strict and bounded
+ * hello, clocks, chunk, fingerprints, keepalive and bye, as strict and bounded
  * msgpack. */
 #ifndef REPLICATION_MESSAGE_H
 #define REPLICATION_MESSAGE_H
@@ -11,7 +11,7 @@ enum {
     MESSAGE_SENTENCE_MAX = 240, /* bytes of the sentence of a BYE */
     MESSAGE_HELLO_MAX = 1024,
     MESSAGE_CLOCK_MAX = 4 << 20,
-    MESSAGE_CHUNK_MAX = CHUNK_MAX_BYTES + 1024,
+    MESSAGE_CHUNK_MAX = CHUNK_MAX_BYTES + MESSAGE_CLOCK_MAX + 1024,
     MESSAGE_FP_MAX = 2 << 20,
     MESSAGE_MAX = MESSAGE_CHUNK_MAX
 };
@@ -26,6 +26,8 @@ enum message_type {
     MESSAGE_FP,   /* fingerprints of ranges: compare them (fingerprint.h) */
     MESSAGE_SAME, /* the ranges of an FP that are equal */
     MESSAGE_WANT, /* ends an answer: ranges whose items are asked for */
+    MESSAGE_CLOCK_DIFF = 10, /* what changed in it since the last word */
+    MESSAGE_CLOCK_FP,        /* where do two large ones differ? */
     MESSAGE_TYPES
 };
 
@@ -65,7 +67,9 @@ enum {
     CLOCK_RESET = 1, /* a part built on what is missing here: forget what you
                         believe of me, this clock is all I have */
     CLOCK_WAIT = 2,  /* another peer's bulk fills this bucket: hold yours */
-    CLOCK_FLAGS = 3
+    CLOCK_LAZY = 4,  /* others bring this bucket: tell me, do not push */
+    CLOCK_AGAIN = 8, /* the sum is not that of your clock here: tell it whole */
+    CLOCK_FLAGS = 15
 };
 
 /* What the sender holds of one bucket, and how many of the receiver's chunks
@@ -74,8 +78,8 @@ struct clock {
     uint64_t acked;
     uint8_t flags;
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
-    struct ranges ranges;
-    struct vv floor;
+    struct clock_state *state; /* one holder */
+    bool differs;              /* from the sum that the sender has of it */
 };
 
 /* Appends the body of a CLOCK to out. */
@@ -88,18 +92,38 @@ void message_clock_encode(struct buf *out, uint64_t acked, uint8_t flags,
 int message_clock_decode(slice body, struct clock *c);
 void clock_free(struct clock *c);
 
+/* Appends the body of a CLOCK_DIFF to out: from is what the link said last;
+ * sum: with that of to. */
+void message_diff_encode(struct buf *out, uint64_t acked, uint8_t flags,
+                         const char *bucket, const struct clock_state *from,
+                         const struct clock_state *to, bool sum);
+
+/* In two steps, for from depends on the bucket: the first fills c but for its
+ * state. Both as message_clock_decode(). */
+int message_diff_begin(slice body, struct unpack *u, struct clock *c);
+int message_diff_end(struct unpack *u, struct clock_state *from,
+                     struct clock *c);
+
+/* Appends what stands before the parts of a CLOCK_FP. */
+void message_fp_header(struct buf *out, const char *bucket);
+
+/* Into bucket; then u stands at the parts. 0, or ECRDT_EPEER with a
+ * sentence. */
+int message_fp_begin(slice body, struct unpack *u,
+                     char bucket[ECRDT_MAX_BUCKET_NAME + 1]);
+
 /* A chunk on its way: the bytes of chunk_build() with the bucket's name and
  * whether the sender has more for this bucket at once (a bulk session). */
 struct chunk_message {
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
     bool more;
-    slice chunk; /* borrowed from the body */
+    slice word;  /* the body of a CLOCK_DIFF that comes first, or nothing */
+    slice chunk; /* both borrowed from the body */
 };
 
-/* Appends what stands before the chunk's own bytes; the caller appends
- * exactly size_bytes of them. */
-void message_chunk_header(struct buf *out, const char *bucket, bool more,
-                          size_t size_bytes);
+/* Appends the body of a CHUNK; word may be empty. */
+void message_chunk_encode(struct buf *out, const char *bucket, bool more,
+                          slice word, slice chunk);
 
 /* 0, or ECRDT_EPEER with a sentence. */
 int message_chunk_decode(slice body, struct chunk_message *m);

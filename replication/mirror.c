@@ -1,9 +1,10 @@
-/* mirror.c: keeps the peer's clocks exact: a CLOCK replaces what was
+/* mirror.c: keeps the peer's clocks exact: a clock it tells replaces what was
  * believed, unless chunks are still on their way. */
 #include "replication/mirror.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/err.h"
+#include "lib/mutant.h"
 
 /* Index of the first mirror whose bucket is >= name. */
 static size_t lower_bound(const struct mirrors *ms, const char *name) {
@@ -38,10 +39,15 @@ int mirrors_get(struct mirrors *ms, const char *bucket, struct mirror **m) {
     if (rc < 0)
         return rc;
     struct mirror *new = alloc_zeroed(1, sizeof *new);
-    if (!new)
+    struct clock_state *none = clock_state_new();
+    if (!new || !none) {
+        alloc_free(new);
+        clock_state_unref(none);
         return ECRDT_ENOMEM;
+    }
     memcpy(new->bucket, bucket, strlen(bucket) + 1);
-    new->look = true;
+    new->look = new->tail.linked = true;
+    new->heard = none;
     size_t at = lower_bound(ms, bucket);
     memmove(ms->m + at + 1, ms->m + at, (ms->n - at) * sizeof(*ms->m));
     ms->m[at] = *m = new;
@@ -51,22 +57,17 @@ int mirrors_get(struct mirrors *ms, const char *bucket, struct mirror **m) {
 
 void mirrors_free(struct mirrors *ms) {
     for (size_t i = 0; i < ms->n; i++) {
-        ranges_free(&ms->m[i]->heard);
+        clock_state_unref(ms->m[i]->said);
+        clock_state_unref(ms->m[i]->heard);
+        clock_state_unref(ms->m[i]->mark);
+        clock_fp_free(ms->m[i]->fp);
+        buf_free(&ms->m[i]->fp_first);
         ranges_free(&ms->m[i]->peer);
-        vv_free(&ms->m[i]->floor);
         chunk_tail_free(&ms->m[i]->tail);
         alloc_free(ms->m[i]);
     }
     alloc_free(ms->m);
     *ms = (struct mirrors){0};
-}
-
-static size_t clock_bytes(const struct clock *c) {
-    const struct ranges *rs = &c->ranges;
-    size_t n = rs->n * sizeof *rs->r + c->floor.n * sizeof *c->floor.e;
-    for (size_t i = 0; i < rs->n; i++)
-        n += rs->r[i].clk.n * sizeof *rs->r[i].clk.e;
-    return n;
 }
 
 /* dst = max(dst, src) at every id. */
@@ -106,7 +107,8 @@ static void note_progress(struct mirror *m, bool fruitless, uint64_t now_ms) {
 int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
                 uint32_t acked, uint64_t now_ms) {
     INVARIANT(acked <= m->in_flight);
-    size_t bytes = clock_bytes(c);
+    size_t bytes = clock_state_bytes(c->state);
+    const struct ranges *now = &c->state->ranges;
     if (ms->bytes - m->heard_bytes + bytes > MIRRORS_MAX_BYTES)
         return err_set(ECRDT_EPEER,
                        "the peer's clocks take more than %d MiB: too many "
@@ -117,51 +119,130 @@ int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
     m->in_flight -= acked;
     bool reset = c->flags & CLOCK_RESET || !m->in_flight;
     if (acked && reset)
-        note_progress(m,
-                      ranges_eq(&m->heard, &c->ranges) &&
-                          !ranges_le(&m->peer, &c->ranges),
-                      now_ms);
+        note_progress(
+            m, ranges_eq(&m->heard->ranges, now) && !ranges_le(&m->peer, now),
+            now_ms);
     m->wait = c->flags & CLOCK_WAIT;
-    int rc = reset ? ranges_copy(&m->peer, &c->ranges)
-                   : ranges_raise(&m->peer, &c->ranges);
-    m->look = !m->view || !ranges_le(&m->view->ranges, &m->peer);
-    ranges_free(&m->heard);
-    vv_free(&m->floor);
-    m->heard = c->ranges;
-    m->floor = c->floor;
-    c->ranges = (struct ranges){0};
-    c->floor = (struct vv){0};
+    m->lazy = c->flags & CLOCK_LAZY;
+    int rc = reset ? ranges_copy(&m->peer, now) : ranges_raise(&m->peer, now);
+    m->look = true;
+    m->judged = 0;
+    m->known = true;
+    m->again = m->again || (c->differs && !MUTANT(norepair));
+    if (c->flags & CLOCK_AGAIN) {
+        clock_state_unref(m->said);
+        m->said = NULL;
+        m->ack_due = true;
+    }
+    clock_state_unref(m->heard);
+    m->heard = c->state;
+    c->state = NULL;
     m->talk.at_ms = 0;
     return rc;
 }
 
 bool mirror_ready(const struct mirror *m) {
-    return m->view && (m->look || m->seen != m->view->version);
+    return m->view && !m->lazy && (m->look || m->seen != m->view->version);
 }
 
-void mirror_built(struct mirror *m, bool wrote, bool cut) {
+/* Does the peer lack events of origin me somewhere? */
+static bool lacks_ours(const struct mirror *m, const uint8_t *me) {
+    uint64_t ours = vv_seq(&m->view->state->ranges.r[0].clk, me);
+    for (size_t i = 0; i < m->peer.n; i++)
+        if (!vv_covers(&m->peer.r[i].clk, me, ours))
+            return true;
+    return !m->peer.n;
+}
+
+void mirror_judge(struct mirror *m, const uint8_t me[ORIGIN_SIZE],
+                  uint64_t now_ms, unsigned hold_ms) {
+    m->judged = m->view->version;
+    if (m->peer.n && ranges_le(&m->view->state->ranges, &m->peer) &&
+        !MUTANT(echo)) {
+        m->look = false;
+        m->seen = m->view->version;
+        m->due_ms = 0;
+    } else if (m->bulk || lacks_ours(m, me) || MUTANT(nohold)) {
+        uint64_t next = m->bulk ? 0 : m->pushed_ms + MIRROR_PUSH_MS;
+        m->due_ms = now_ms > next ? now_ms : next;
+    } else if (!m->due_ms) {
+        m->due_ms = now_ms + hold_ms;
+    }
+}
+
+void mirror_built(struct mirror *m, bool wrote, bool cut, uint64_t now_ms) {
     m->in_flight += wrote;
     m->bulk = m->look = wrote && cut;
     m->seen = m->view->version;
+    m->judged = m->due_ms = 0;
+    if (wrote && !cut)
+        m->pushed_ms = now_ms;
+}
+
+uint8_t mirror_flags(const struct mirror *m) {
+    return (uint8_t)((m->reset_due ? CLOCK_RESET : 0) |
+                     (m->hold ? CLOCK_WAIT : 0) | (m->pruned ? CLOCK_LAZY : 0) |
+                     (m->again ? CLOCK_AGAIN : 0));
 }
 
 bool mirror_tell_due(const struct mirror *m) {
-    return m->ack_due || (m->view && m->told != m->view->version);
+    return m->ack_due || mirror_flags(m) != m->told_flags ||
+           (m->view && m->told != m->view->version);
+}
+
+uint64_t mirror_tell_at(const struct mirror *m) {
+    if (mirror_flags(m) != m->told_flags)
+        return 0; /* the peer is to do something else */
+    if (!mirror_tell_due(m))
+        return m->said ? m->summed_ms + MIRROR_SUM_MS : UINT64_MAX;
+    return m->told_ms + (m->pruned ? MIRROR_TELL_LAZY_MS : MIRROR_TELL_MS);
+}
+
+bool mirror_sum_due(const struct mirror *m, uint64_t now_ms) {
+    return now_ms >= m->summed_ms + MIRROR_SUM_MS;
+}
+
+int mirror_told(struct mirror *m, uint64_t now_ms) {
+    struct clock_state *is =
+        m->view ? clock_state_ref(m->view->state) : clock_state_new();
+    if (!is)
+        return ECRDT_ENOMEM;
+    if (!m->said)
+        m->summed_ms = now_ms;
+    clock_state_unref(m->said);
+    m->said = is;
+    m->told = m->view ? m->view->version : 0;
+    m->told_ms = now_ms;
+    m->ack_due = m->reset_due = m->again = m->talk.settling = false;
+    m->told_flags = mirror_flags(m);
+    return 0;
+}
+
+bool mirror_late(struct mirror *m) {
+    static const struct ranges none;
+    bool late =
+        m->mark &&
+        !ranges_le(&m->mark->ranges, m->view ? &m->view->state->ranges : &none);
+    clock_state_unref(m->mark);
+    m->mark = clock_state_ref(m->heard);
+    return late;
 }
 
 bool mirror_covers(const struct mirror *m, slice id,
                    const uint8_t origin[ORIGIN_SIZE], uint64_t seq) {
-    return m->heard.n &&
-           vv_covers(&m->heard.r[ranges_find(&m->heard, id)].clk, origin, seq);
+    const struct ranges *rs = &m->heard->ranges;
+    return vv_covers(&rs->r[ranges_find(rs, id)].clk, origin, seq);
 }
 
 uint64_t mirror_missing_here(const struct mirror *m) {
     static const struct ranges none;
-    return ranges_missing(&m->heard, m->view ? &m->view->ranges : &none);
+    return ranges_missing(&m->heard->ranges,
+                          m->view ? &m->view->state->ranges : &none);
 }
 
 uint64_t mirror_missing_there(const struct mirror *m) {
-    return m->view ? ranges_missing(&m->view->ranges, &m->heard) : 0;
+    return m->view ? ranges_missing(&m->view->state->ranges, &m->heard->ranges)
+                   : 0;
 }
 
 bool mirror_in_sync(const struct mirror *m) {

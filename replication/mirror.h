@@ -2,21 +2,30 @@
  * heard, what is on its way, what may be sent next. */
 #ifndef REPLICATION_MIRROR_H
 #define REPLICATION_MIRROR_H
+#include "replication/clock_fp.h"
 #include "replication/message.h"
 
 enum {
     MIRRORS_MAX = ECRDT_MAX_BUCKETS,
     MIRRORS_MAX_BYTES = 32 << 20, /* of clocks that one peer told us */
+    MIRROR_HOLD_MS = 10,          /* the most that others' events wait */
+    MIRROR_TELL_MS = 10,          /* between two words without a chunk ... */
+    MIRROR_TELL_LAZY_MS = 50,     /* ... to a peer that is not to push */
+    MIRROR_PUSH_MS = 8,           /* between two chunks, but in bulk */
+    MIRROR_SUM_MS = 60000,        /* between two sums of our clock */
     MIRROR_BACKOFF_MS = 100,      /* after a chunk that changed nothing ... */
     MIRROR_BACKOFF_MAX_MS = 30000 /* ... doubling up to this */
 };
 
+struct session;
+
 /* A bucket as one snapshot of our own store holds it. */
 struct view {
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
-    struct ranges ranges;
-    struct vv floor;
-    uint64_t version; /* grows with each change of the clock */
+    struct clock_state *state;
+    uint64_t version;             /* grows with each change of the clock */
+    const struct session *filler; /* whose bulk fills it; NULL: nobody's */
+    uint64_t grafted_ms;          /* when a pruned link was last taken back */
 };
 
 /* What a mirror knows of talks about its fingerprints. */
@@ -30,15 +39,24 @@ struct talk {
 
 struct mirror {
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
-    const struct view *view; /* ours; NULL while we lack the bucket */
-    struct ranges heard;     /* the peer's last CLOCK */
-    struct ranges peer;      /* heard, raised by the chunks in flight */
-    struct vv floor;         /* of the peer's last CLOCK */
+    struct view *view;         /* ours; NULL while we lack the bucket */
+    struct clock_state *said;  /* what the peer knows of ours; NULL: nothing */
+    struct clock_state *heard; /* the peer's clock, as it said it last */
+    struct clock_state *mark;  /* heard a while ago; see mirror_late() */
+    struct ranges peer;        /* heard, raised by the chunks in flight */
+    struct clock_fp *fp;       /* the clocks are being compared; else NULL */
+    struct buf fp_first;       /* the peer's first word of that, not answered */
     struct talk talk;
     struct chunk_tail tail;
     size_t heard_bytes;     /* memory of heard, for MIRRORS_MAX_BYTES */
     uint32_t in_flight;     /* chunks sent and not acked */
-    uint64_t told;          /* version of view last told to the peer */
+    uint64_t told;          /* version of view last told to the peer ... */
+    uint64_t told_ms;       /* ... and when */
+    uint64_t summed_ms;     /* when a sum was sent last */
+    uint64_t judged;        /* version of view that due_ms was made for */
+    uint64_t due_ms;        /* what the peer lacks goes then */
+    uint64_t keep_until_ms; /* not pruned earlier: it was grafted */
+    uint64_t pushed_ms;     /* when the last chunk was built */
     uint64_t seen;          /* version of view last compared with peer */
     uint64_t not_before_ms; /* no chunk earlier than this */
     unsigned fruitless;     /* chunks in a row that changed nothing there */
@@ -48,6 +66,12 @@ struct mirror {
     bool ack_due;           /* the peer's chunks were consumed: tell */
     bool reset_due;         /* ... and did not fit: say so */
     bool hold;              /* we ask the peer to hold its bulk */
+    bool lazy;              /* the peer asked us to tell, not to push */
+    bool turned;            /* lazy is not what it was */
+    bool again;             /* what we heard is not what it holds: ask */
+    bool known;             /* the peer told its clock, by itself or by fp */
+    bool pruned;            /* we ask the peer for that */
+    uint8_t told_flags;     /* that the last word had, but for RESET */
 };
 
 /* Sorted by bucket; the mirrors themselves do not move. Zero-initialise,
@@ -68,21 +92,42 @@ int mirrors_get(struct mirrors *ms, const char *bucket, struct mirror **m);
 /* Frees all mirrors; ms is empty again. */
 void mirrors_free(struct mirrors *ms);
 
-/* Takes over what the peer told in c (its ranges are moved out); acked is
+/* Takes over what the peer told in c (its state is moved out); acked is
  * the number of this bucket's chunks that c acknowledges. 0; ECRDT_EPEER
  * past MIRRORS_MAX_BYTES; ECRDT_ENOMEM. */
 int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
                 uint32_t acked, uint64_t now_ms);
 
 /* May the peer lack something, so that a chunk should be built for it, once
- * not_before_ms has come? */
+ * due_ms and not_before_ms have come? */
 bool mirror_ready(const struct mirror *m);
 
-/* Notes the result of a chunk_build() against peer at view's version. */
-void mirror_built(struct mirror *m, bool wrote, bool cut);
+/* Looks at what the peer lacks: our own events (of origin me) are due at
+ * once, others' after hold_ms, in which the peer may get them elsewhere. */
+void mirror_judge(struct mirror *m, const uint8_t me[ORIGIN_SIZE],
+                  uint64_t now_ms, unsigned hold_ms);
 
-/* Should the peer be told our clock now? */
+/* Notes the result of a chunk_build() against peer at view's version. */
+void mirror_built(struct mirror *m, bool wrote, bool cut, uint64_t now_ms);
+
+/* The flags of our next word. */
+uint8_t mirror_flags(const struct mirror *m);
+
+/* Should the peer be told our clock? And when, without a chunk: an absolute
+ * time. */
 bool mirror_tell_due(const struct mirror *m);
+uint64_t mirror_tell_at(const struct mirror *m);
+
+/* Should the next word have a sum? */
+bool mirror_sum_due(const struct mirror *m, uint64_t now_ms);
+
+/* Notes that the peer was told view's clock, or that there is none. 0 or
+ * ECRDT_ENOMEM. */
+int mirror_told(struct mirror *m, uint64_t now_ms);
+
+/* Do we still lack something that the peer told before the last call? For a
+ * link that was pruned: then its events do not come another way. */
+bool mirror_late(struct mirror *m);
 
 /* Has the peer told that it has (origin, seq), an event on item id? What it
  * tells is durable there. */

@@ -65,6 +65,8 @@ struct peer_record {
     uint64_t items_in, items_out;
     uint64_t bytes_in, bytes_out; /* on the wire */
     uint64_t refused_parts;       /* of chunks, by our store */
+    uint64_t payload_in;          /* bytes of events, of all chunks ... */
+    uint64_t repeated_in;         /* ... that were here already */
     uint64_t links;               /* handshakes that succeeded */
     uint64_t failures;            /* links and attempts that failed */
     uint64_t audits;              /* comparisons with it that were finished */

@@ -3,7 +3,7 @@
 #include "lib/err.h"
 #include "replication/peers.h"
 
-enum { PEER_FIELDS = 27, RELAY_FIELDS = 16, RECORD_VERSION = 2 };
+enum { RELAY_FIELDS = 16, RECORD_VERSION = 2 };
 
 static const char *const state_names[PEER_STATES] = {
     "down",    "connecting", "handshake",   "syncing",
@@ -38,12 +38,12 @@ static void take_text(struct unpack *u, char *out, size_t max) {
 /* The numbers of a peer's record in their order on disk. */
 #define AT(field) offsetof(struct peer_record, field)
 static const size_t numbers[] = {
-    AT(since_ms),      AT(seen_ms),   AT(updated_ms), AT(missing_here),
-    AT(missing_there), AT(buckets),   AT(chunks_in),  AT(chunks_out),
-    AT(items_in),      AT(items_out), AT(bytes_in),   AT(bytes_out),
-    AT(refused_parts), AT(links),     AT(failures),   AT(audits),
-    AT(mismatches)};
-enum { NUMBERS = sizeof numbers / sizeof *numbers };
+    AT(since_ms),      AT(seen_ms),    AT(updated_ms), AT(missing_here),
+    AT(missing_there), AT(buckets),    AT(chunks_in),  AT(chunks_out),
+    AT(items_in),      AT(items_out),  AT(bytes_in),   AT(bytes_out),
+    AT(refused_parts), AT(links),      AT(failures),   AT(audits),
+    AT(mismatches),    AT(payload_in), AT(repeated_in)};
+enum { NUMBERS = sizeof numbers / sizeof *numbers, PEER_FIELDS = 10 + NUMBERS };
 
 void peers_record_encode(struct buf *out, const struct peer_record *r) {
     pack_array(out, PEER_FIELDS);

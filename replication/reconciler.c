@@ -24,6 +24,7 @@ static void drop_work(struct reconciler *r) {
 void reconciler_free(struct reconciler *r) {
     drop_work(r);
     buf_free(&r->scratch);
+    buf_free(&r->message);
     buf_free(&r->items);
 }
 
@@ -85,12 +86,12 @@ static int send_items(struct reconciler *r, struct fp *m, uint64_t now_ms) {
     while (m->n && session_window_open(r->s)) {
         struct chunk_built built;
         buf_clear(&r->scratch);
-        if (!buf_extend(&r->scratch, SESSION_CHUNK_ROOM))
-            return r->scratch.err;
         int rc = reconcile_chunk(r->txn, m, &budget, &r->scratch, &built);
         if (rc <= 0)
             return rc;
-        rc = session_send_chunk(r->s, r->m, &r->scratch, false, now_ms);
+        rc = session_send_chunk(r->s, r->m, slice_of(NULL, 0),
+                                buf_slice(&r->scratch), false, &r->message,
+                                now_ms);
         if (rc < 0)
             return rc;
         r->m->in_flight++;
@@ -112,9 +113,9 @@ static int raise_equal(struct reconciler *r) {
     struct buf name = {0};
     if (!m->n)
         return 0;
-    if (MUTANT(fprole) && r->m->heard.n)
+    if (MUTANT(fprole))
         for (size_t i = 0; i < m->n_clks; i++)
-            vv_join(&m->clks[i], &r->m->heard.r[0].clk);
+            vv_join(&m->clks[i], &r->m->heard->ranges.r[0].clk);
     buf_put(&name, m->bucket.data, m->bucket.len);
     if (name.err)
         return name.err;
@@ -220,8 +221,8 @@ static void failed(struct session *s, int rc, uint64_t now_ms) {
 
 static int begin_ours(struct reconciler *r, const uint8_t key[32]) {
     struct fp ask = {0};
-    int rc =
-        reconcile_ask(r->txn, r->m->bucket, &r->m->peer, &r->m->floor, &ask);
+    int rc = reconcile_ask(r->txn, r->m->bucket, &r->m->peer,
+                           &r->m->heard->floor, &ask);
     if (rc == ECRDT_OK && !ask.bucket.len)
         ask.bucket = ecrdt_str(r->m->bucket);
     if (rc == ECRDT_OK)

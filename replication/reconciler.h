@@ -23,7 +23,7 @@ struct reconciler {
         WORK_AUDIT   /* an FP of an audit of ours */
     } work;
     struct reconcile job;
-    struct buf scratch, items;
+    struct buf scratch, items, message;
     size_t turn;
     uint64_t work_at_ms, raise_at_ms; /* not before, after a failure */
 };

@@ -40,6 +40,7 @@ int session_open(const struct session_conf *conf, uint64_t now_ms,
 
 static void chunk_free(struct session_chunk *c) {
     buf_free(&c->body);
+    clock_state_unref(c->said);
     alloc_free(c);
 }
 
@@ -138,17 +139,43 @@ static int take_acks(struct session *s, uint64_t acked, const struct mirror *m,
     return 0;
 }
 
+/* The decoded c is about the bucket of m. */
+static int hear(struct session *s, struct mirror *m, struct clock *c,
+                uint64_t now_ms) {
+    uint32_t n = 0;
+    int rc = take_acks(s, c->acked, m, &n);
+    if (!m->wait && c->flags & CLOCK_WAIT)
+        s->held_ms = now_ms;
+    if (m->lazy != !!(c->flags & CLOCK_LAZY))
+        s->turned = m->turned = true;
+    return rc < 0 ? rc : mirror_hear(&s->mirrors, m, c, n, now_ms);
+}
+
 static int on_clock(struct session *s, slice body, uint64_t now_ms) {
     struct clock c = {0};
     struct mirror *m = NULL;
-    uint32_t n = 0;
     int rc = message_clock_decode(body, &c);
     if (!rc)
         rc = mirrors_get(&s->mirrors, c.bucket, &m);
     if (!rc)
-        rc = take_acks(s, c.acked, m, &n);
+        session_heard_whole(s, m);
     if (!rc)
-        rc = mirror_hear(&s->mirrors, m, &c, n, now_ms);
+        rc = hear(s, m, &c, now_ms);
+    clock_free(&c);
+    return rc;
+}
+
+static int on_clock_diff(struct session *s, slice body, uint64_t now_ms) {
+    struct clock c = {0};
+    struct mirror *m = NULL;
+    struct unpack u;
+    int rc = message_diff_begin(body, &u, &c);
+    if (!rc)
+        rc = mirrors_get(&s->mirrors, c.bucket, &m);
+    if (!rc)
+        rc = message_diff_end(&u, m->heard, &c);
+    if (!rc)
+        rc = hear(s, m, &c, now_ms);
     clock_free(&c);
     return rc;
 }
@@ -156,11 +183,13 @@ static int on_clock(struct session *s, slice body, uint64_t now_ms) {
 static int on_clocks_done(struct session *s, slice body, uint64_t now_ms) {
     (void)body, (void)now_ms;
     s->state = SESSION_LIVE;
+    for (size_t i = 0; i < s->mirrors.n; i++)
+        session_heard_whole(s, s->mirrors.m[i]);
+    s->waits = false;
     return 0;
 }
 
 static int on_chunk(struct session *s, slice body, uint64_t now_ms) {
-    (void)now_ms;
     if (s->audit_only)
         return err_set(ECRDT_EPEER, "the peer sent a chunk over a link that "
                                     "only compares");
@@ -171,15 +200,22 @@ static int on_chunk(struct session *s, slice body, uint64_t now_ms) {
     int rc = c->body.err;
     if (!rc)
         rc = message_chunk_decode(buf_slice(&c->body), &c->message);
+    if (!rc && c->message.word.len)
+        rc = on_clock_diff(s, c->message.word, now_ms);
     if (!rc)
         rc = mirrors_get(&s->mirrors, c->message.bucket, &c->mirror);
     if (rc < 0) {
         chunk_free(c);
         return rc;
     }
+    c->said = clock_state_ref(c->mirror->heard);
+    c->bytes = body.len;
+    if (!s->inbox || s->inbox_said != c->said) /* it keeps this clock alive */
+        c->bytes += clock_state_bytes(c->said);
+    s->inbox_said = c->said;
     *s->inbox_end = c;
     s->inbox_end = &c->next;
-    s->inbox_bytes += body.len;
+    s->inbox_bytes += c->bytes;
     s->stats.chunks_in++;
     return 0;
 }
@@ -206,10 +242,12 @@ static int on_bye(struct session *s, slice body, uint64_t now_ms) {
 typedef int (*handler)(struct session *s, slice body, uint64_t now_ms);
 static const handler handlers[SESSION_STATES][MESSAGE_TYPES] = {
     [SESSION_SYNCING] = {[MESSAGE_CLOCK] = on_clock,
+                         [MESSAGE_CLOCK_FP] = session_hear_fp,
                          [MESSAGE_CLOCKS_DONE] = on_clocks_done,
                          [MESSAGE_KEEPALIVE] = on_keepalive,
                          [MESSAGE_BYE] = on_bye},
     [SESSION_LIVE] = {[MESSAGE_CLOCK] = on_clock,
+                      [MESSAGE_CLOCK_DIFF] = on_clock_diff,
                       [MESSAGE_CHUNK] = on_chunk,
                       [MESSAGE_FP] = session_on_fp,
                       [MESSAGE_SAME] = session_on_same,
@@ -287,12 +325,14 @@ void session_consumed(struct session *s, const struct chunk_report *r) {
     s->inbox = c->next;
     if (!s->inbox)
         s->inbox_end = &s->inbox;
-    s->inbox_bytes -= c->body.len;
+    s->inbox_bytes -= c->bytes;
     s->consumed++;
     m->ack_due = true;
     m->reset_due = m->reset_due || r->ahead;
     s->stats.items_in += r->applied;
     s->stats.ahead_parts += r->ahead;
+    s->stats.payload_in += r->payload;
+    s->stats.repeated_in += r->repeated;
     s->stats.refused_parts += r->refused;
     chunk_free(c);
 }

@@ -5,7 +5,7 @@
 #include "crdt/fingerprint.h"
 #include "lib/err.h"
 #include "replication/link/channel.h"
-#include "replication/mirror.h"
+#include "replication/push_cache.h"
 
 enum {
     SESSION_HANDSHAKE_MS = 5000,    /* from the first byte to READY */
@@ -15,7 +15,7 @@ enum {
     SESSION_OUT_MAX = 4 << 20,      /* unsent bytes; more is not made */
     SESSION_INBOX_MAX = 8 << 20,    /* chunks not applied; then no reading */
     SESSION_WINDOW_BYTES = 2 << 20, /* chunks in flight, a single one apart */
-    SESSION_FLIGHT_MAX = 16,        /* number of chunks in flight */
+    SESSION_FLIGHT_MAX = 64,        /* number of chunks in flight */
     SESSION_HELD_MS = 250,          /* a held bulk may send this often ... */
     SESSION_HELD_ITEMS = 64,        /* ... so many items */
     SESSION_ASKS_MAX = 4,           /* FP, SAME and WANT that wait, each */
@@ -24,8 +24,6 @@ enum {
     SESSION_TALKS_MAX = 16,         /* in a row, then complete chunks */
     SESSION_TALK_ITEMS = 2000       /* a smaller bucket goes in chunks */
 };
-
-enum { SESSION_CHUNK_ROOM = 128 };
 
 /* The order matters: a session only moves down. */
 enum session_state {
@@ -50,6 +48,8 @@ struct session_chunk {
     struct buf body;
     struct chunk_message message; /* borrows body */
     struct mirror *mirror;
+    struct clock_state *said; /* the peer's clock as the chunk came */
+    size_t bytes;             /* that it adds to the inbox */
     struct session_chunk *next;
 };
 
@@ -81,7 +81,9 @@ struct session_stats {
     uint64_t fps_in, fps_out; /* fingerprint messages */
     uint64_t fp_refused;      /* ... that no talk of ours had asked for */
     uint64_t fp_stale;        /* SAMEs that changes here had overtaken */
-    uint64_t items_in, refused_parts, ahead_parts; /* noted when applied */
+    /* noted when applied */
+    uint64_t items_in, refused_parts, ahead_parts;
+    uint64_t payload_in, repeated_in; /* bytes, and of what was here before */
 };
 
 /* Read its fields, change it by the functions below. */
@@ -92,12 +94,15 @@ struct session {
     struct hello peer;           /* from SYNCING on */
     bool initiator;
     bool told_all;     /* our CLOCKS_DONE was sent */
+    bool turned;       /* so is some mirror */
+    bool waits;        /* ... once the peer has said more */
     int error;         /* why it ended: 0 = in order */
     uint8_t bye;       /* code of the BYE sent or received, 0 = none */
     bool bye_received; /* ... and it was the peer's */
     char sentence[ERR_SENTENCE];
     struct mirrors mirrors;
     struct session_chunk *inbox, **inbox_end;
+    const struct clock_state *inbox_said; /* of its last chunk */
     size_t inbox_bytes;
     struct {
         struct mirror *mirror;
@@ -115,6 +120,7 @@ struct session {
     bool audit_only;     /* one of the two is an auditor: no chunks */
     size_t views_seen;   /* how many views have a mirror */
     size_t cursor;       /* the bucket that pushes next */
+    unsigned holds;      /* drawn so far */
     uint64_t opened_ms, heard_ms, spoke_ms, closing_ms, held_ms;
     uint64_t apply_at_ms; /* its inbox is not applied earlier */
     struct session_stats stats;
@@ -144,18 +150,21 @@ struct push {
     ecrdt_txn *txn;
     struct view **views; /* sorted by bucket, they do not move */
     size_t n;
-    struct buf scratch;
+    struct buf scratch, word;
+    struct push_cache cache;
     uint64_t now_ms;
+    uint8_t me[ORIGIN_SIZE]; /* this store's incarnation */
 };
 
 /* Tells changed clocks and builds at most one chunk. 1 = a chunk was sent,
  * call again; 0 = nothing more for now; < 0 the store failed. */
 int session_push(struct session *s, struct push *p);
 
-/* Sends the chunk that stands behind SESSION_CHUNK_ROOM bytes of scratch,
- * which become its header. There must be room in the window. */
-int session_send_chunk(struct session *s, struct mirror *m, struct buf *scratch,
-                       bool more, uint64_t now_ms);
+/* Sends a chunk with a word before it, or none; it counts as in flight. The
+ * message is made in scratch. 0 or a negative code. */
+int session_send_chunk(struct session *s, struct mirror *m, slice word,
+                       slice chunk, bool more, struct buf *scratch,
+                       uint64_t now_ms);
 
 /* Is there room for one more chunk in flight? */
 bool session_window_open(const struct session *s);
@@ -163,6 +172,27 @@ bool session_window_open(const struct session *s);
 /* When session_push() will have something to do: an absolute time, 0 = now,
  * UINT64_MAX = not until something changes. */
 uint64_t session_push_at(const struct session *s, size_t n_views);
+
+/* ---- session_clocks.c: between it, session.c and session_push.c ---------- */
+
+/* Sends one message. 0 or a negative code. */
+int session_say(struct session *s, uint8_t type, slice body, uint64_t now_ms);
+
+/* The body of a CLOCK_DIFF into p->word, or of a CLOCK if it is the first
+ * word: its type, or a negative code. The peer then counts as told. */
+int session_word(struct session *s, struct push *p, struct mirror *m);
+
+/* Sends that. 0 or a negative code. */
+int session_tell(struct session *s, struct push *p, struct mirror *m);
+
+/* Tells every clock for the first time; 1 once all were told. */
+int session_tell_all(struct session *s, struct push *p);
+
+/* A CLOCK_FP came: 0 or a negative code. A whole CLOCK came for m. */
+int session_hear_fp(struct session *s, slice body, uint64_t now_ms);
+void session_heard_whole(struct session *s, struct mirror *m);
+
+/* ---- */
 
 /* The first chunk of the inbox was consumed by a committed transaction with
  * this outcome: removes and acks it. */

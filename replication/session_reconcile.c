@@ -138,7 +138,7 @@ bool session_talk_quiet(const struct session *s, const struct mirror *m) {
 
 /* Is the peer, somewhere, below our floor and yet not empty? */
 static bool peer_below(const struct mirror *m) {
-    const struct vv *floor = &m->view->floor;
+    const struct vv *floor = &m->view->state->floor;
     for (size_t i = 0; i < m->peer.n && floor->n; i++)
         if (m->peer.r[i].clk.n && !vv_le(floor, &m->peer.r[i].clk))
             return true;
@@ -152,7 +152,7 @@ int session_talk_due(struct session *s, ecrdt_txn *t, struct mirror *m) {
         return 0;
     }
     if (m->talk.tries >= SESSION_TALKS_MAX ||
-        ranges_le(&m->view->ranges, &m->peer))
+        ranges_le(&m->view->state->ranges, &m->peer))
         return 0;
     int rc = reconcile_items(t, m->bucket, &items);
     if (rc < 0 || items < SESSION_TALK_ITEMS)

@@ -71,7 +71,8 @@ static void next(struct run *r, struct session *s, uint64_t now_ms) {
         return;
     }
     snprintf(r->bucket, sizeof r->bucket, "%s", m->bucket);
-    if (empty(&m->heard) && (!m->view || empty(&m->view->ranges)))
+    if (empty(&m->heard->ranges) &&
+        (!m->view || empty(&m->view->state->ranges)))
         return; /* nothing was ever written to it, here or there */
     if (audit_begin(&r->audit, m, NULL, NULL, UINT32_MAX, now_ms) < 0) {
         fail(r, ECRDT_ENOMEM, ecrdt_strerror(ECRDT_ENOMEM));

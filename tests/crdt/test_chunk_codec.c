@@ -394,6 +394,103 @@ static void each_allocation_may_fail(void **state) {
     }
 }
 
+/* ---- linked ---- */
+
+/* A chunk of one register by origin 1 as event 9 of a clock of n origins. */
+static void linked_chunk(struct chunk *c, struct clock_state *said,
+                         struct buf *out) {
+    forge_put(c, 1, 9, "k", "v");
+    struct chunk_part *p = c->parts;
+    for (uint8_t i = 1; i < 200; i++)
+        assert_ok(vv_raise(&p->clk, forge_origin(i), i == 1 ? 9 : 3, 7));
+    assert_ok(vv_copy(&p->base, &p->clk));
+    p->base.e[0].seq = 8;
+    vv_free(&said->ranges.r[0].clk);
+    assert_ok(vv_copy(&said->ranges.r[0].clk, &p->clk));
+    c->linked = true;
+    c->first = &said->ranges.r[0].clk;
+    chunk_encode(out, c);
+    assert_ok(out->err);
+}
+
+static void linked_ones_are_small_and_whole(void **state) {
+    struct chunk c, back = {0};
+    struct clock_state *said = clock_state_new();
+    struct buf out = {0};
+    (void)state;
+    linked_chunk(&c, said, &out);
+    assert_in_range(out.len, 1, 80); /* 200 origins take 5 KB */
+    assert_true(chunk_is_linked(buf_slice(&out)));
+    assert_ok(chunk_decode_linked(buf_slice(&out), KIT_B, said, &back));
+    assert_true(vv_eq(&back.parts[0].base, &c.parts[0].base));
+    assert_true(vv_eq(&back.parts[0].clk, &c.parts[0].clk));
+    assert_int_equal(back.events[0].seq, 9);
+    assert_memory_equal(back.origins[0], forge_origin(1), ORIGIN_SIZE);
+    chunk_free(&back);
+    assert_code(ECRDT_ECORRUPT,
+                chunk_decode(buf_slice(&out), &back)); /* not by itself */
+    chunk_free(&back);
+    for (size_t n = 0; n < out.len; n++) {
+        assert_code(ECRDT_ECORRUPT, chunk_decode_linked(slice_of(out.data, n),
+                                                        KIT_B, said, &back));
+        chunk_free(&back);
+    }
+    chunk_free(&c);
+    clock_state_unref(said);
+    buf_free(&out);
+}
+
+/* A part has one clock: it does not leave the range that was said. */
+static void linked_parts_stay_in_a_range(void **state) {
+    struct chunk c, back = {0};
+    struct clock_state *said = clock_state_new();
+    struct buf out = {0};
+    size_t at;
+    (void)state;
+    linked_chunk(&c, said, &out);
+    assert_ok(ranges_cut(&said->ranges, slice_str("x"), 0, &at));
+    assert_code(ECRDT_ECORRUPT,
+                chunk_decode_linked(buf_slice(&out), KIT_B, said, &back));
+    chunk_free(&back);
+    chunk_free(&c);
+    clock_state_unref(said);
+    buf_free(&out);
+}
+
+/* Many parts repeat a large clock in few bytes; memory has a bound. */
+static void linked_bases_are_bounded(void **state) {
+    struct chunk c, back = {0};
+    struct clock_state *said = clock_state_new();
+    struct vv *clk = &said->ranges.r[0].clk;
+    struct buf out = {0};
+    (void)state;
+    for (uint32_t i = 1; i <= 2000; i++) {
+        uint8_t o[ORIGIN_SIZE] = {(uint8_t)(i >> 8), (uint8_t)i};
+        assert_ok(vv_raise(clk, o, 1, 1));
+    }
+    forge_begin(&c);
+    for (uint32_t i = 0; i < CHUNK_MAX_PARTS; i++) {
+        uint8_t lo[2], hi[2];
+        store16(lo, (uint16_t)i);
+        store16(hi, (uint16_t)(i + 1));
+        struct chunk_part *p = forge_part(&c);
+        forge_bounds(p, slice_of(lo, 2), slice_of(hi, 2));
+        assert_ok(vv_copy(&p->clk, clk));
+        assert_ok(vv_copy(&p->base, clk));
+    }
+    c.linked = true;
+    c.first = clk;
+    chunk_encode(&out, &c);
+    assert_true(out.len < 40000);
+    assert_code(ECRDT_ECORRUPT,
+                chunk_decode_linked(buf_slice(&out), KIT_B, said, &back));
+    assert_true(back.n_parts < CHUNK_MAX_PARTS);
+    chunk_free(&back);
+    chunk_free(&c);
+    clock_state_unref(said);
+    buf_free(&out);
+}
+
 int main(void) {
     fault_alloc_install();
     if (crypto_init() < 0)
@@ -412,6 +509,9 @@ int main(void) {
         cmocka_unit_test(counts_are_bounded),
         cmocka_unit_test(events_are_bounded),
         cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(linked_ones_are_small_and_whole),
+        cmocka_unit_test(linked_parts_stay_in_a_range),
+        cmocka_unit_test(linked_bases_are_bounded),
     };
     int rc = TEST_RUN(tests);
     buf_free(&bytes);

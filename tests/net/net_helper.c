@@ -327,11 +327,12 @@ static int print_peer(void *ctx, slice name, slice value) {
         die("peer");
     printf("peer name=%s state=%s here=%llu there=%llu chunks_in=%llu "
            "chunks_out=%llu bytes_in=%llu bytes_out=%llu links=%llu "
-           "error=%s\n",
+           "payload=%llu repeated=%llu error=%s\n",
            r.name, peer_state_name(r.state), (unsigned long long)r.missing_here,
            (unsigned long long)r.missing_there, (unsigned long long)r.chunks_in,
            (unsigned long long)r.chunks_out, (unsigned long long)r.bytes_in,
            (unsigned long long)r.bytes_out, (unsigned long long)r.links,
+           (unsigned long long)r.payload_in, (unsigned long long)r.repeated_in,
            r.error);
     return 0;
 }
@@ -516,8 +517,8 @@ static int hostile(char **a) {
     if (!strcmp(mode, "chunk")) {
         struct buf b = {0};
         channel_send(c.ch, MESSAGE_CLOCKS_DONE, slice_of(NULL, 0), 1);
-        message_chunk_header(&b, "b", false, sizeof junk);
-        buf_put(&b, junk, sizeof junk);
+        message_chunk_encode(&b, "b", false, slice_of(NULL, 0),
+                             slice_of(junk, sizeof junk));
         channel_send(c.ch, MESSAGE_CHUNK, buf_slice(&b), 1);
         buf_free(&b);
     }

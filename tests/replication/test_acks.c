@@ -129,8 +129,8 @@ static void a_bulk_counts_when_it_ends(void **state) {
     struct link *l = pair.node[0].n->peers.p[0]->link;
     struct mirror *m = mirrors_find(&l->s->mirrors, "b");
     size_t at;
-    assert_ok(ranges_cut(&m->heard, slice_of("k", 1), 0, &at));
-    vv_free(&m->heard.r[at].clk); /* it has told us so */
+    assert_ok(ranges_cut(&m->heard->ranges, slice_of("k", 1), 0, &at));
+    vv_free(&m->heard->ranges.r[at].clk); /* it has told us so */
     ask(0, 1, WANT_MS);
     node_kick(pair.node[0].n);
     assert_true(pair_until(&pair, seen_by_0, 5000));

@@ -123,8 +123,8 @@ static void bad_chunks_hurt_their_sender_only(void **state) {
     puppet_send(&w, &p, MESSAGE_CLOCKS_DONE, slice_of(NULL, 0));
     take_lock(&h, w.node[1].s); /* so that both share a transaction */
     world_set(&w, 2, "b", "k", "v");
-    message_chunk_header(&b, "b", false, 10);
-    buf_put(&b, "0123456789", 10);
+    message_chunk_encode(&b, "b", false, slice_of(NULL, 0),
+                         slice_str("0123456789"));
     puppet_send(&w, &p, MESSAGE_CHUNK, buf_slice(&b));
     world_run(&w, 30);
     release_lock(&h);

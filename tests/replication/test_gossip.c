@@ -100,11 +100,13 @@ static void a_slow_peer_blocks_nobody(void **state) {
     world_close(&w);
 }
 
-/* Two peers fill an empty one: both are heard, nothing much travels twice. */
+/* Two peers fill one that was away: both are heard, and nothing much travels
+ * twice. */
 static void one_bulk_at_a_time(void **state) {
     struct world w;
     (void)state;
     world_open(&w, 3);
+    world_set(&w, 2, "b", "its own", "v"); /* it has the bucket */
     world_fill(&w, 0, "b", "a", 10000, 30);
     world_settle(&w, (world_connect(&w, 0, 1), 60000));
     world_cut(&w, &w.link[0]);
@@ -127,7 +129,28 @@ static void one_bulk_at_a_time(void **state) {
                   (unsigned long long)items);
     assert_true(held);
     assert_int_equal(w.node[2].g.apply.n_bulk, 0);
-    assert_true(items < 10010 + 2 * SESSION_FLIGHT_MAX * CHUNK_BULK_ITEMS);
+    assert_true(items < 10010 + 10 * SESSION_HELD_ITEMS);
+    world_close(&w);
+}
+
+/* Who comes while another fills the bucket is told to wait at once. */
+static void a_newcomer_waits(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 3);
+    world_fill(&w, 0, "b", "a", 20000, 30);
+    world_settle(&w, (world_connect(&w, 0, 1), 60000));
+    world_cut(&w, &w.link[0]);
+    world_connect(&w, 0, 2);
+    while (!w.node[2].g.apply.n_bulk)
+        w.now += !world_turn(&w);
+    struct world_link *late = world_connect(&w, 1, 2);
+    late->end[1].budget = SIZE_MAX; /* a slower line */
+    world_settle(&w, 60000);
+    print_message("# the newcomer sent %llu items\n",
+                  (unsigned long long)late->end[0].s->stats.items_out);
+    assert_true(late->end[0].s->stats.items_out <= 4 * SESSION_HELD_ITEMS);
+    world_assert_equal(&w, "b", 0, 2);
     world_close(&w);
 }
 
@@ -147,6 +170,7 @@ static void a_lost_bulk_is_taken_over(void **state) {
         world_run(&w, 1);
     world_cut(&w, a->end[1].deaf ? a : b);
     (a->up ? a : b)->end[1].budget = 0;
+    (a->up ? a : b)->end[1].deaf = false;
     world_settle(&w, 60000);
     world_assert_equal(&w, "b", 0, 2);
     world_close(&w);
@@ -253,6 +277,158 @@ static void nothing_leaves_before_its_sync(void **state) {
     world_close(&synced);
 }
 
+/* Counters of all sessions at the time. */
+static void count(const struct world *w, uint64_t *payload,
+                  uint64_t *repeated) {
+    *payload = *repeated = 0;
+    for (size_t i = 0; i < w->n_links; i++)
+        for (int e = 0; e < 2 && w->link[i].up; e++) {
+            const struct session_stats *st = &w->link[i].end[e].s->stats;
+            *payload += st->payload_in;
+            *repeated += st->repeated_in;
+        }
+}
+
+static void full_mesh(struct world *w, size_t n) {
+    world_open(w, n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            world_connect(w, i, j);
+    world_settle(w, 1000);
+}
+
+/* An event does not go back to whom it came from, nor to whom has it. */
+static void a_mesh_does_not_repeat_itself(void **state) {
+    enum { EVENTS = 2000 };
+    struct world w;
+    uint64_t payload, repeated;
+    (void)state;
+    full_mesh(&w, 4);
+    for (int i = 0; i < EVENTS; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        world_set(&w, (size_t)i % 4, "b", key, "0123456789");
+        world_run(&w, rng_below(&w.rng, 6));
+    }
+    world_settle(&w, 5000);
+    count(&w, &payload, &repeated);
+    print_message("# %d events of 10 bytes, 4 nodes: %llu bytes, %llu twice\n",
+                  EVENTS, (unsigned long long)payload,
+                  (unsigned long long)repeated);
+    assert_int_equal(payload - repeated, EVENTS * 10 * 3);
+    assert_true(repeated * 5 <= payload - repeated);
+    world_close(&w);
+}
+
+/* A pruned link brings nothing, the other way round it does; when that way
+ * is cut, the link is grafted. */
+static void pruned_links_are_grafted(void **state) {
+    struct world w;
+    (void)state;
+    full_mesh(&w, 3);
+    struct world_link *via = &w.link[0], *direct = &w.link[1];
+    world_set(&w, 0, "b", "k", "v");
+    world_settle(&w, 1000);
+    struct session *s = direct->end[0].s; /* of node 2, with node 0 */
+    for (int i = 0; i < 6; i++)           /* this link alone */
+        mirrors_find(&w.link[i / 2].end[i % 2].s->mirrors, "b")->pruned =
+            i / 2 == 1;
+    world_run(&w, 20);
+    assert_true(mirrors_find(&direct->end[1].s->mirrors, "b")->lazy);
+    uint64_t before = s->stats.chunks_in;
+    world_set(&w, 0, "b", "far", "v");
+    world_settle(&w, 1000);
+    assert_int_equal(s->stats.chunks_in, before);
+    world_cut(&w, via);
+    world_set(&w, 0, "b", "farther", "v");
+    world_run(&w, GOSSIP_GRAFT_MS / 2);
+    assert_int_equal(s->stats.chunks_in, before);
+    world_run(&w, 3 * GOSSIP_GRAFT_MS);
+    assert_int_equal(s->stats.chunks_in, before + 1);
+    world_settle(&w, 1000);
+    world_assert_equal(&w, "b", 0, 1);
+    world_assert_equal(&w, "b", 0, 2);
+    world_close(&w);
+}
+
+/* The only link is never pruned, whatever comes twice over it. */
+static void the_last_link_is_not_pruned(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 2);
+    struct world_link *l = world_connect(&w, 0, 1);
+    world_settle(&w, 1000);
+    for (int i = 0; i < 50; i++) { /* both write the same keys */
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        world_set(&w, 0, "b", key, "x");
+        world_set(&w, 1, "b", key, "y");
+        world_run(&w, 3);
+    }
+    world_settle(&w, 1000);
+    for (int e = 0; e < 2; e++)
+        assert_false(mirrors_find(&l->end[e].s->mirrors, "b")->pruned);
+    world_close(&w);
+}
+
+/* A mirror that went wrong is found by the sum, within a minute or so. */
+static void a_wrong_mirror_is_repaired(void **state) {
+    struct world w;
+    (void)state;
+    world_open(&w, 2);
+    world_set(&w, 0, "b", "k", "v");
+    struct world_link *l = world_connect(&w, 0, 1);
+    world_settle(&w, 1000);
+    struct mirror *m = mirrors_find(&l->end[1].s->mirrors, "b");
+    struct clock_state *right = m->heard, *wrong = clock_state_new();
+    assert_ok(ranges_copy(&wrong->ranges, &right->ranges));
+    wrong->ranges.r[0].clk.e[0].h ^= 1;
+    m->heard = wrong;
+    world_run(&w, 10000);
+    assert_ptr_equal(m->heard, wrong);
+    for (int s = 0; s < 120 && !clock_state_eq(m->heard, right); s++)
+        world_run(&w, 1000);
+    assert_true(clock_state_eq(m->heard, right));
+    assert_int_equal(l->end[1].s->state, SESSION_LIVE);
+    clock_state_unref(right);
+    world_close(&w);
+}
+
+/* One peer is far behind, the other in sync: what is new reaches the latter
+ * within a few ms of virtual time in which the former takes a chunk or two,
+ * and the former is not forgotten either. */
+static void bulk_and_live_share(void **state) {
+    struct world w;
+    uint64_t worst = 0;
+    (void)state;
+    world_open(&w, 3);
+    world_connect(&w, 0, 1);
+    world_fill(&w, 0, "b", "m", 30000, 60);
+    world_settle(&w, 60000);
+    struct world_link *far = world_connect(&w, 0, 2);
+    far->end[1].budget = SIZE_MAX;
+    size_t live = 0, bulk = 0;
+    for (; live < 60 && !world_in_sync(&w); live++) {
+        char key[16];
+        snprintf(key, sizeof key, "l%zu", live);
+        world_set(&w, 0, "b", key, "x");
+        uint64_t begin = w.now, chunks = far->end[0].s->stats.chunks_out;
+        while (!world_has(&w, 1, "b", key)) {
+            world_turn(&w);
+            w.now++;
+        }
+        worst = w.now - begin > worst ? w.now - begin : worst;
+        bulk += far->end[0].s->stats.chunks_out > chunks;
+    }
+    print_message("# live events: %llu turns at worst beside a bulk\n",
+                  (unsigned long long)worst);
+    assert_true(live > 5 && bulk > 5);
+    assert_in_range(worst, 1, 60);
+    world_settle(&w, 60000);
+    world_assert_equal(&w, "b", 0, 2);
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_go_through_a_core),
@@ -260,10 +436,16 @@ int main(void) {
         cmocka_unit_test(commits_are_gathered),
         cmocka_unit_test(a_slow_peer_blocks_nobody),
         cmocka_unit_test(one_bulk_at_a_time),
+        cmocka_unit_test(a_newcomer_waits),
         cmocka_unit_test(a_lost_bulk_is_taken_over),
         cmocka_unit_test(writes_during_a_bulk_arrive),
         cmocka_unit_test(random_cuts_and_writes_agree),
         cmocka_unit_test(nothing_leaves_before_its_sync),
+        cmocka_unit_test(a_mesh_does_not_repeat_itself),
+        cmocka_unit_test(pruned_links_are_grafted),
+        cmocka_unit_test(the_last_link_is_not_pruned),
+        cmocka_unit_test(a_wrong_mirror_is_repaired),
+        cmocka_unit_test(bulk_and_live_share),
     };
     return TEST_RUN(tests);
 }

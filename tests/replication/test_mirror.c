@@ -8,15 +8,15 @@ static const uint8_t o1[16] = {1}, o2[16] = {2};
 
 /* A clock message: up to seq of o1 below cut, up to seq2 of o2 above it. */
 static struct clock clock_of(uint64_t seq, uint64_t seq2, const char *cut) {
-    struct clock c = {0};
+    struct clock c = {.state = clock_state_new()};
+    struct ranges *rs = &c.state->ranges;
     size_t at = 0;
-    assert_ok(ranges_init(&c.ranges));
     if (cut)
-        assert_ok(ranges_cut(&c.ranges, slice_str(cut), 0, &at));
+        assert_ok(ranges_cut(rs, slice_str(cut), 0, &at));
     if (seq)
-        assert_ok(vv_raise(&c.ranges.r[0].clk, o1, seq, seq));
+        assert_ok(vv_raise(&rs->r[0].clk, o1, seq, seq));
     if (seq2)
-        assert_ok(vv_raise(&c.ranges.r[at].clk, o2, seq2, seq2));
+        assert_ok(vv_raise(&rs->r[at].clk, o2, seq2, seq2));
     return c;
 }
 
@@ -72,22 +72,21 @@ static void a_clock_replaces_what_was_believed(void **state) {
     struct clock low = clock_of(3, 0, NULL);
     assert_ok(mirror_hear(&ms, m, &low, 0, 0));
     assert_int_equal(vv_seq(&m->peer.r[0].clk, o1), 3);
-    assert_int_equal(vv_seq(&m->heard.r[0].clk, o1), 3);
+    assert_int_equal(vv_seq(&m->heard->ranges.r[0].clk, o1), 3);
     mirrors_free(&ms);
 }
 
 static void chunks_in_flight_are_believed(void **state) {
     struct mirrors ms = {0};
     struct mirror *m;
-    struct view v = {.version = 1};
+    struct view v = {.version = 1, .state = clock_state_new()};
     (void)state;
     assert_ok(mirrors_get(&ms, "b", &m));
     m->view = &v;
-    assert_ok(ranges_init(&v.ranges));
     hear(&ms, m, clock_of(1, 0, NULL), 0, 0);
     assert_ok(vv_raise(&m->peer.r[0].clk, o1, 10, 10)); /* as chunk_build */
-    mirror_built(m, true, true);
-    mirror_built(m, true, false);
+    mirror_built(m, true, true, 0);
+    mirror_built(m, true, false, 0);
     assert_int_equal(m->in_flight, 2);
     hear(&ms, m, clock_of(5, 4, "k"), 1, 0); /* one consumed */
     assert_int_equal(vv_seq(&m->peer.r[0].clk, o1), 10);
@@ -95,32 +94,31 @@ static void chunks_in_flight_are_believed(void **state) {
     assert_int_equal(vv_seq(&m->peer.r[1].clk, o2), 4);
     hear(&ms, m, clock_of(5, 4, "k"), 1, 0); /* all consumed: no more hopes */
     assert_int_equal(vv_seq(&m->peer.r[0].clk, o1), 5);
-    mirror_built(m, true, true);
-    mirror_built(m, true, true);
+    mirror_built(m, true, true, 0);
+    mirror_built(m, true, true, 0);
     assert_ok(vv_raise(&m->peer.r[0].clk, o1, 20, 20));
     struct clock reset = clock_of(5, 0, NULL);
     reset.flags = CLOCK_RESET;
     hear(&ms, m, reset, 1, 0);
     assert_int_equal(vv_seq(&m->peer.r[0].clk, o1), 5);
-    ranges_free(&v.ranges);
+    clock_state_unref(v.state);
     mirrors_free(&ms);
 }
 
 static void chunks_without_progress_wait(void **state) {
     struct mirrors ms = {0};
     struct mirror *m;
-    struct view v = {.version = 1};
+    struct view v = {.version = 1, .state = clock_state_new()};
     uint64_t now = 1000, last = 0;
     (void)state;
     assert_ok(mirrors_get(&ms, "b", &m));
     m->view = &v;
-    assert_ok(ranges_init(&v.ranges));
-    assert_ok(vv_raise(&v.ranges.r[0].clk, o1, 9, 9));
+    assert_ok(vv_raise(&v.state->ranges.r[0].clk, o1, 9, 9));
     hear(&ms, m, clock_of(1, 0, NULL), 0, now);
     for (int i = 0; i < 20; i++) {
         assert_true(mirror_ready(m));
         assert_ok(vv_raise(&m->peer.r[0].clk, o1, 9, 9));
-        mirror_built(m, true, false);
+        mirror_built(m, true, false, 0);
         assert_false(mirror_ready(m));
         hear(&ms, m, clock_of(1, 0, NULL), 1, now);
         uint64_t pause = m->not_before_ms - now;
@@ -131,11 +129,12 @@ static void chunks_without_progress_wait(void **state) {
     }
     assert_int_equal(last, MIRROR_BACKOFF_MAX_MS);
     assert_ok(vv_raise(&m->peer.r[0].clk, o1, 9, 9));
-    mirror_built(m, true, false);
+    mirror_built(m, true, false, 0);
     hear(&ms, m, clock_of(9, 0, NULL), 1, now);
     assert_int_equal(m->fruitless, 0);
+    mirror_judge(m, o2, now, 5);
     assert_false(mirror_ready(m));
-    ranges_free(&v.ranges);
+    clock_state_unref(v.state);
     mirrors_free(&ms);
 }
 
@@ -152,7 +151,7 @@ static void memory_of_clocks_is_bounded(void **state) {
         assert_ok(mirrors_get(&ms, name, &m));
         for (uint32_t k = 1; k < 5000; k++) {
             uint8_t o[16] = {(uint8_t)(k >> 8), (uint8_t)k, 9};
-            assert_ok(vv_raise(&c.ranges.r[0].clk, o, 1, 1));
+            assert_ok(vv_raise(&c.state->ranges.r[0].clk, o, 1, 1));
         }
         rc = mirror_hear(&ms, m, &c, 0, 0);
         clock_free(&c);
@@ -166,11 +165,10 @@ static void memory_of_clocks_is_bounded(void **state) {
 static void lag_and_sync_are_told_apart(void **state) {
     struct mirrors ms = {0};
     struct mirror *m;
-    struct view v = {.version = 3};
+    struct view v = {.version = 3, .state = clock_state_new()};
     (void)state;
     assert_ok(mirrors_get(&ms, "b", &m));
-    assert_ok(ranges_init(&v.ranges));
-    assert_ok(vv_raise(&v.ranges.r[0].clk, o1, 7, 7));
+    assert_ok(vv_raise(&v.state->ranges.r[0].clk, o1, 7, 7));
     hear(&ms, m, clock_of(0, 4, NULL), 0, 0);
     assert_int_equal(mirror_missing_here(m), 4); /* we lack the bucket */
     assert_int_equal(mirror_missing_there(m), 0);
@@ -180,12 +178,104 @@ static void lag_and_sync_are_told_apart(void **state) {
     m->told = 3;
     assert_false(mirror_tell_due(m));
     assert_false(mirror_in_sync(m));
-    assert_ok(vv_raise(&v.ranges.r[0].clk, o2, 4, 4));
+    assert_ok(vv_raise(&v.state->ranges.r[0].clk, o2, 4, 4));
     hear(&ms, m, clock_of(7, 4, NULL), 0, 0);
     assert_true(mirror_in_sync(m));
     m->ack_due = true;
     assert_false(mirror_in_sync(m));
-    ranges_free(&v.ranges);
+    clock_state_unref(v.state);
+    mirrors_free(&ms);
+}
+
+/* Our own events are due at once, others' after the hold, what the peer has
+ * not at all, whoever told it. */
+static void others_events_are_held(void **state) {
+    struct mirrors ms = {0};
+    struct mirror *m;
+    struct view v = {.version = 1, .state = clock_state_new()};
+    (void)state;
+    assert_ok(mirrors_get(&ms, "b", &m));
+    m->view = &v;
+    assert_ok(vv_raise(&v.state->ranges.r[0].clk, o1, 5, 5));
+    assert_ok(vv_raise(&v.state->ranges.r[0].clk, o2, 7, 7));
+    hear(&ms, m, clock_of(5, 6, NULL), 0, 100);
+    mirror_judge(m, o1, 100, 8); /* o1 is ours, o2's event is missing */
+    assert_int_equal(m->judged, 1);
+    assert_int_equal(m->due_ms, 108);
+    assert_true(mirror_ready(m));
+    mirror_judge(m, o1, 104, 3); /* looked at again: no later, no earlier */
+    assert_int_equal(m->due_ms, 108);
+    hear(&ms, m, clock_of(5, 7, NULL), 0, 105); /* it came another way */
+    assert_int_equal(m->judged, 0);
+    mirror_judge(m, o1, 105, 8);
+    assert_false(mirror_ready(m));
+    assert_int_equal(m->due_ms, 0);
+    v.version = 2;
+    assert_ok(vv_raise(&v.state->ranges.r[0].clk, o1, 6, 6));
+    mirror_judge(m, o1, 106, 8);
+    assert_int_equal(m->due_ms, 106);
+    struct clock lazy = clock_of(5, 7, NULL);
+    lazy.flags = CLOCK_LAZY;
+    hear(&ms, m, lazy, 0, 107);
+    assert_false(mirror_ready(m));
+    hear(&ms, m, clock_of(5, 7, NULL), 0, 108);
+    assert_true(mirror_ready(m));
+    clock_state_unref(v.state);
+    mirrors_free(&ms);
+}
+
+static void words_have_their_pace(void **state) {
+    struct mirrors ms = {0};
+    struct mirror *m;
+    struct view v = {.version = 1, .state = clock_state_new()};
+    (void)state;
+    assert_ok(mirrors_get(&ms, "b", &m));
+    m->view = &v;
+    assert_true(mirror_tell_due(m));
+    assert_ok(mirror_told(m, 1000));
+    assert_false(mirror_tell_due(m));
+    assert_int_equal(mirror_tell_at(m), 1000 + MIRROR_SUM_MS);
+    assert_false(mirror_sum_due(m, 1000 + MIRROR_SUM_MS - 1));
+    assert_true(mirror_sum_due(m, 1000 + MIRROR_SUM_MS));
+    v.version = 2;
+    assert_int_equal(mirror_tell_at(m), 1000 + MIRROR_TELL_MS);
+    m->pruned = true; /* what it is to do changes: at once */
+    assert_int_equal(mirror_flags(m), CLOCK_LAZY);
+    assert_int_equal(mirror_tell_at(m), 0);
+    assert_ok(mirror_told(m, 2000));
+    v.version = 3;
+    assert_int_equal(mirror_tell_at(m), 2000 + MIRROR_TELL_LAZY_MS);
+    m->reset_due = true;
+    assert_int_equal(mirror_tell_at(m), 0);
+    assert_ok(mirror_told(m, 3000));
+    assert_int_equal(mirror_flags(m), CLOCK_LAZY);
+    struct clock again = clock_of(0, 0, NULL);
+    again.flags = CLOCK_AGAIN;
+    hear(&ms, m, again, 0, 3000);
+    assert_null(m->said); /* the next word is a whole clock */
+    assert_true(mirror_tell_due(m));
+    clock_state_unref(v.state);
+    mirrors_free(&ms);
+}
+
+static void what_stays_behind_is_late(void **state) {
+    struct mirrors ms = {0};
+    struct mirror *m;
+    struct view v = {.version = 1, .state = clock_state_new()};
+    (void)state;
+    assert_ok(mirrors_get(&ms, "b", &m));
+    m->view = &v;
+    assert_false(mirror_late(m));
+    hear(&ms, m, clock_of(5, 0, NULL), 0, 0);
+    assert_false(mirror_late(m)); /* it may have been told just now */
+    assert_true(mirror_late(m));
+    assert_ok(vv_raise(&v.state->ranges.r[0].clk, o1, 5, 5));
+    assert_false(mirror_late(m));
+    hear(&ms, m, clock_of(6, 0, NULL), 0, 0);
+    assert_false(mirror_late(m));
+    m->view = NULL; /* we lack the bucket */
+    assert_true(mirror_late(m));
+    clock_state_unref(v.state);
     mirrors_free(&ms);
 }
 
@@ -198,6 +288,9 @@ int main(void) {
         cmocka_unit_test(chunks_without_progress_wait),
         cmocka_unit_test(memory_of_clocks_is_bounded),
         cmocka_unit_test(lag_and_sync_are_told_apart),
+        cmocka_unit_test(others_events_are_held),
+        cmocka_unit_test(words_have_their_pace),
+        cmocka_unit_test(what_stays_behind_is_late),
     };
     return TEST_RUN(tests);
 }

@@ -2,6 +2,11 @@
  * virtual time: what the tests of sessions and gossip play with. */
 #ifndef TESTS_REPLICATION_WORLD_H
 #define TESTS_REPLICATION_WORLD_H
+#include "crdt/chunk_codec.h"
+#include "crdt/hlc.h"
+#include "crdt/keys.h"
+#include "crdt/type.h"
+#include "lib/alloc.h"
 #include "replication/gossip.h"
 #include "tests/support/test.h"
 
@@ -206,6 +211,16 @@ static inline void world_set(struct world *w, size_t i, const char *bucket,
     ecrdt_abort(t);
 }
 
+static inline bool world_has(struct world *w, size_t i, const char *bucket,
+                             const char *key) {
+    ecrdt_slice v;
+    ecrdt_txn *t = assert_handle(ecrdt_auto(w->node[i].s));
+    int rc = ecrdt_reg_get(t, bucket, ecrdt_str(key), &v, NULL);
+    ecrdt_abort(t);
+    assert_true(rc >= 0);
+    return rc == 1;
+}
+
 /* n registers "PREFIXnnnnnn" of size bytes in commits of 500. */
 static inline void world_fill(struct world *w, size_t i, const char *bucket,
                               const char *prefix, int n, size_t size) {
@@ -222,6 +237,72 @@ static inline void world_fill(struct world *w, size_t i, const char *bucket,
         assert_ok(ecrdt_commit(t));
     }
     free(value);
+}
+
+/* Origin number i: 16 bytes that look random. */
+static inline void world_origin(uint8_t out[ORIGIN_SIZE], uint32_t i) {
+    struct rng r = {.s = 0x9e3779b97f4a7c15u * (i + 1)};
+    for (int k = 0; k < 4; k++)
+        rng_u64(&r);
+    rng_bytes(&r, out, ORIGIN_SIZE);
+}
+
+static int world_by_head(const void *a, const void *b) {
+    return memcmp(a, b, ORIGIN_SIZE);
+}
+
+/* Gives node i a register of each of the origins from..to, as their event
+ * seq; base as all of them had before. */
+static inline void world_origins(struct world *w, size_t i, const char *bucket,
+                                 uint32_t from, uint32_t to, uint64_t seq) {
+    uint32_t n = to - from;
+    struct chunk c = {.bucket = slice_str(bucket)};
+    struct chunk_part *p = chunk_add_part(&c);
+    struct chunk_report r = {0};
+    struct buf out = {0};
+    struct item_key *key = calloc(n, sizeof *key);
+    struct event *event = calloc(n, sizeof *event);
+    struct chunk_item *item = calloc(n, sizeof *item);
+    p->clk.e = alloc_resize(NULL, n, sizeof *p->clk.e);
+    c.origins = calloc(n, ORIGIN_SIZE);
+    p->clk.n = p->clk.cap = c.n_origins = n;
+    for (uint32_t k = 0; k < n; k++) {
+        p->clk.e[k].seq = p->clk.e[k].h = seq;
+        world_origin(p->clk.e[k].origin, from + k);
+    }
+    qsort(p->clk.e, n, sizeof *p->clk.e, world_by_head);
+    for (uint32_t k = 0; k < n; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "%08x", load32(p->clk.e[k].origin));
+        memcpy(c.origins[k], p->clk.e[k].origin, ORIGIN_SIZE);
+        item_key_make(&key[k], 0, slice_str(name), TAG_REGISTER);
+        item[k] = (struct chunk_item){
+            .id = item_key_id(&key[k]), .first = k, .count = 1};
+        event[k] = (struct event){.origin = k,
+                                  .seq = seq,
+                                  .hlc = hlc_make(1000 + seq, 0),
+                                  .kind = KIND_PUT,
+                                  .payload = (const uint8_t *)"v",
+                                  .len = 1};
+    }
+    p->count = n;
+    c.items = item;
+    c.events = event;
+    c.n_items = c.n_events = n;
+    chunk_encode(&out, &c);
+    ecrdt_txn *t = assert_handle(ecrdt_write(w->node[i].s));
+    assert_ok(chunk_apply(t, buf_slice(&out), &r));
+    assert_ok(ecrdt_commit(t));
+    assert_int_equal(r.refused + r.ahead, 0);
+    free(c.origins);
+    free(key);
+    free(event);
+    free(item);
+    c.origins = NULL;
+    c.events = NULL;
+    c.items = NULL;
+    chunk_free(&c);
+    buf_free(&out);
 }
 
 static inline void world_close(struct world *w) {
@@ -246,12 +327,14 @@ struct puppet {
     struct channel *ch;
     struct world_end *other; /* the session it talks to */
     struct world_link *link;
+    struct clock_state *heard; /* of its one bucket */
 };
 
 /* Becomes node i's side of a fresh link to node j, which has joined. */
 static inline void puppet_open(struct world *w, struct puppet *p, size_t i,
                                size_t j) {
     struct channel_event e;
+    p->heard = NULL;
     p->link = world_connect(w, i, j);
     p->link->up = false; /* world_run() keeps off its pipes */
     p->other = &p->link->end[1];
@@ -292,7 +375,27 @@ static inline int puppet_next(struct world *w, struct puppet *p,
     return rc;
 }
 
+/* Decodes a word of the session about its clock; 0 if e is none. */
+static inline int puppet_clock(struct puppet *p, const struct channel_event *e,
+                               struct clock *c) {
+    struct unpack u;
+    *c = (struct clock){0};
+    if (e->type == MESSAGE_CLOCK) {
+        assert_ok(message_clock_decode(e->body, c));
+    } else if (e->type == MESSAGE_CLOCK_DIFF) {
+        assert_non_null(p->heard);
+        assert_ok(message_diff_begin(e->body, &u, c));
+        assert_ok(message_diff_end(&u, p->heard, c));
+    } else {
+        return 0;
+    }
+    clock_state_unref(p->heard);
+    p->heard = clock_state_ref(c->state);
+    return 1;
+}
+
 static inline void puppet_close(struct world *w, struct puppet *p) {
+    clock_state_unref(p->heard);
     world_cut(w, p->link);
 }
 #endif

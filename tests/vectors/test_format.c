@@ -19,7 +19,7 @@
 /* ---- the vectors of the page ----------------------------------------------
  */
 
-enum { VECTORS = 64, BYTES = 2048, EVENTS = 3 };
+enum { VECTORS = 128, BYTES = 2048, EVENTS = 3 };
 
 static struct vector {
     char name[32], text[2 * BYTES]; /* hex digits, or "text" */
@@ -179,10 +179,11 @@ static void make_fingerprint(ecrdt_txn *t) {
     reconcile_free(&r);
 }
 
-static void make_chunk(struct buf *out) {
-    struct chunk c = {.bucket = slice_str("b")};
+static void make_chunk(struct buf *out, bool linked) {
+    struct chunk c = {.bucket = slice_str("b"), .linked = linked};
     struct chunk_part *p = chunk_add_part(&c);
     make_clock(&p->clk);
+    c.first = &p->clk;
     p->count = EVENTS;
     c.origins = &origin;
     c.n_origins = 1;
@@ -204,7 +205,7 @@ static void make_chunk(struct buf *out) {
 static void make_export(struct buf *out) {
     struct buf chunk = {0};
     uint8_t n[4];
-    make_chunk(&chunk);
+    make_chunk(&chunk, false);
     store32(n, (uint32_t)chunk.len);
     buf_put(out, "ECRDTX1\n", 8);
     buf_put(out, n, 4);
@@ -447,9 +448,8 @@ static void sign_hello(struct hello *h, const struct identity *node) {
 
 static void messages(void **state) {
     (void)state;
-    struct buf b = {0}, chunk = {0};
-    struct ranges rs = {0};
-    struct vv floor = {0};
+    struct buf b = {0}, chunk = {0}, word = {0};
+    struct clock_state *from = clock_state_new(), *to = clock_state_new();
     struct identity id;
     static const uint8_t seed[32] = {1};
     struct hello h = {.name = "edge", .role = 0}, back;
@@ -459,15 +459,22 @@ static void messages(void **state) {
     assert_ok(hello_decode(buf_slice(&b), id.pk, &back));
     made_buf("message.hello", &b);
 
-    assert_ok(ranges_init(&rs));
-    make_clock(&rs.r[0].clk);
-    message_clock_encode(&b, 2, CLOCK_RESET, "b", &rs, &floor);
+    make_clock(&to->ranges.r[0].clk);
+    message_clock_encode(&b, 2, CLOCK_RESET, "b", &to->ranges, &to->floor);
     made_buf("message.clock", &b);
-    ranges_free(&rs);
-    make_chunk(&chunk);
-    message_chunk_header(&b, "b", false, chunk.len);
-    made_buf("message.chunk-head", &b);
+    message_diff_encode(&word, 2, 0, "b", from, to, false);
+    make_chunk(&chunk, true);
+    message_chunk_encode(&b, "b", false, buf_slice(&word), buf_slice(&chunk));
+    made_buf("message.chunk", &b);
+    made_buf("message.clock-diff", &word);
+    made_buf("chunk.linked", &chunk);
+    make_chunk(&chunk, false);
     made_buf("chunk", &chunk);
+    to->ranges.r[0].clk.e[0].seq++;
+    message_diff_encode(&b, 3, CLOCK_LAZY, "b", to, from, true);
+    made_buf("message.clock-gone", &b);
+    clock_state_unref(from);
+    clock_state_unref(to);
     message_bye_encode(&b, BYE_STOP, "the node stops");
     made_buf("message.bye", &b);
 }
