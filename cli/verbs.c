@@ -175,6 +175,13 @@ const struct verb verbs[] = {
      "Copies the folder BACKUP, made by 'backup', to the folder of -s,\n"
      "which must not exist, and verifies it. The new store catches up with\n"
      "its peers when its relay starts.\n"},
+    {"forget", "w|d", "x", USE_WRITE, verb_forget, "[--hex] BUCKET [PREFIX]",
+     "take keys out, to pull them again from peers",
+     "Takes what begins with PREFIX (all of the bucket without it) out of\n"
+     "this store as if it had never been here, and takes a new incarnation;\n"
+     "the relay pulls it again from its peers. It deletes nothing at them.\n"
+     "What no peer has is lost: 'peers' must show nothing missing there.\n"
+     "Prints the number of items.\n"},
     HEADING("Deltas by hand"),
     {"summary", "", "o", USE_READ, verb_summary, "[--out FILE]",
      "write what this store knows",

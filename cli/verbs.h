@@ -71,6 +71,7 @@ int verb_backup(struct cli *c);
 int verb_restore(struct cli *c);
 /* Checks every record. */
 int verb_verify(struct cli *c);
+int verb_forget(struct cli *c);
 /* Prints figures, or the limits. */
 int verb_stat(struct cli *c);
 /* What the program shows when no verb is given. */

@@ -186,6 +186,18 @@ int verb_verify(struct cli *c) {
     return EXIT_YES;
 }
 
+int verb_forget(struct cli *c) {
+    uint64_t items = 0;
+    slice prefix = c->n > 1 ? c->bytes[1] : slice_of(NULL, 0);
+    int rc = ecrdt_forget(c->s, c->word[0], prefix, &items);
+    if (rc < 0)
+        return out_failed(rc);
+    out_item_text(c, "bucket", "bucket", c->word[0]);
+    out_item_uint(c, "items", "items forgotten", items);
+    out_end(c);
+    return EXIT_YES;
+}
+
 static int print_limits(struct cli *c) {
     static const struct {
         const char *name;

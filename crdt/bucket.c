@@ -165,6 +165,17 @@ static void extend_chain(struct bucket *bk) {
     bk->head.h = load64(sum);
 }
 
+int head_settle(ecrdt_txn *t, struct bucket *bk) {
+    extend_chain(bk);
+    bk->seq_before = bk->head.seq;
+    buf_clear(&bk->e16s);
+    const uint8_t *me = origin_id(t, bk->head.me);
+    int rc = me ? ECRDT_OK : db_err(t->db);
+    for (size_t i = 0; i < bk->rs.n && rc == ECRDT_OK; i++)
+        rc = vv_raise(&bk->rs.r[i].clk, me, bk->head.seq, bk->head.h);
+    return rc;
+}
+
 int head_save(ecrdt_txn *t, struct bucket *bk) {
     struct bucket_head *h = &bk->head;
     extend_chain(bk);

@@ -137,6 +137,8 @@ static int close_in_bucket(void *ctx, const char *name) {
     int rc = txn_bucket(c->t, name, false, &bk);
     if (rc == 1)
         rc = clocks_load(c->t, bk);
+    if (rc == ECRDT_OK)
+        rc = head_settle(c->t, bk);
     if (rc < 0)
         return rc;
     bk->head.me = c->me;

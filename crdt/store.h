@@ -137,6 +137,10 @@ int bucket_unmake(ecrdt_txn *t, const struct bucket *bk);
 /* Reads the head record; see txn_head(). */
 int head_load(ecrdt_txn *t, struct bucket *bk);
 
+/* Ends the chain of this transaction's own events, and gives every range the
+ * store's own entry as it is then; the ranges must be loaded. */
+int head_settle(ecrdt_txn *t, struct bucket *bk);
+
 /* The one function that writes a head; extends the chain h first. */
 int head_save(ecrdt_txn *t, struct bucket *bk);
 

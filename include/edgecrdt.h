@@ -196,6 +196,14 @@ ECRDT_API int ecrdt_flush(ecrdt_store *s);
  * own that knows all this one knew. EIO, EFULL, EINVAL. */
 ECRDT_API int ecrdt_backup(ecrdt_store *s, const char *path);
 
+/* Takes what begins with prefix (0 to 192 bytes) out of a bucket, as if it had
+ * never been known here, to pull it again from a peer: the repair of a replica
+ * whose content is in doubt. Peers keep it; what no peer has is gone. The store
+ * gets a new incarnation. Runs in many short transactions; *items (may be
+ * NULL) counts what was taken out. */
+ECRDT_API int ecrdt_forget(ecrdt_store *s, const char *bucket,
+                           ecrdt_slice prefix, uint64_t *items);
+
 /* Calls out(ctx, name, length) for each bucket, in the order of names. */
 ECRDT_API int ecrdt_buckets(ecrdt_store *s, ecrdt_sink out, void *ctx);
 

@@ -86,6 +86,19 @@ static void backup_and_restore(void **state) {
     expect_error(64, "not a backup", "@ -s other restore store");
 }
 
+static void forgotten_keys_come_back(void **state) {
+    (void)state;
+    sh("% set f ax 1 && % set f ay 2 && % set f b 3 && % export >all");
+    expect(0, "bucket                 f\nitems forgotten        2\n",
+           "% forget f a");
+    expect(0, "b\n", "% keys f");
+    sh("% import <all && % verify");
+    expect(0, "ax\nay\nb\n", "% keys f");
+    sh("% forget f --json");
+    assert_int_equal(json_number(0, "items"), 3);
+    expect(1, "", "% keys f");
+}
+
 /* The restored store is a replica of its own: what both write counts. */
 static void a_restored_store_counts_on_its_own(void **state) {
     (void)state;
@@ -125,6 +138,7 @@ int main(void) {
         cmocka_unit_test(limits_need_no_store),
         cmocka_unit_test(verify_is_sound),
         cmocka_unit_test(backup_and_restore),
+        cmocka_unit_test(forgotten_keys_come_back),
         cmocka_unit_test(a_restored_store_counts_on_its_own),
         cmocka_unit_test(damage_is_found),
     };

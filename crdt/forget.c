@@ -1,0 +1,158 @@
+/* forget.c: takes a range of items out of a store, piece by piece, each piece
+ * in one transaction with the clock that no longer claims it. */
+#include "crdt/forget.h"
+#include "crdt/clocks.h"
+#include "crdt/door.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/mutant.h"
+
+/* Position on the first item of the bucket with id >= from: 1 and its id in
+ * k, 0 if there is none below hi. */
+static int next_item(ecrdt_txn *t, struct bucket *bk, slice from, slice hi,
+                     struct item_key *k) {
+    struct item_key at;
+    struct item_parts parts;
+    item_key_set(&at, bk->id, from, 0);
+    slice key = item_key_db(&at), rec;
+    int rc = db_cursor_seek(t->items, &key, &rec);
+    if (rc <= 0 || key.len <= BUCKET_PREFIX || item_key_bucket(key) != bk->id)
+        return rc < 0 ? rc : 0;
+    slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
+                        key.len - BUCKET_PREFIX);
+    if (hi.len && slice_cmp(id, hi) >= 0)
+        return 0;
+    if (!item_id_parse(id, &parts))
+        return txn_corrupt(t, "an item id");
+    item_key_set(k, bk->id, id, parts.k_len);
+    return 1;
+}
+
+static int drop_item(ecrdt_txn *t, struct bucket *bk, struct item_key *k) {
+    int found = door_find(t, k);
+    if (found <= 0)
+        return found;
+    t->after.n = 0;
+    return door_put(t, bk, k, true, &t->after, false);
+}
+
+static int drop_items(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
+                      uint64_t max_items, struct forgotten *out) {
+    struct item_key k;
+    int rc;
+    item_id_set(&out->next, lo);
+    while ((rc = next_item(t, bk, item_id_slice(&out->next), hi, &k)) == 1) {
+        item_id_set(&out->next, item_key_id(&k));
+        if (out->items == max_items)
+            return ECRDT_OK;
+        rc = drop_item(t, bk, &k);
+        if (rc < 0)
+            return rc;
+        out->items++;
+    }
+    out->all = rc == 0;
+    return rc;
+}
+
+/* Numbers are not used again: what stands under the old one on disk belongs
+ * to what was kept, or goes. */
+static int empty_clocks(struct bucket *bk, slice lo, slice hi) {
+    struct ranges *rs = &bk->rs;
+    size_t from, to = 0;
+    int rc = ranges_cut(rs, lo, bk->head.range_next++, &from);
+    if (rc == ECRDT_OK && hi.len)
+        rc = ranges_cut(rs, hi, bk->head.range_next++, &to);
+    if (rc < 0)
+        return rc;
+    for (to = hi.len ? to : rs->n; from < to; from++) {
+        vv_free(&rs->r[from].clk);
+        rs->r[from].no = bk->head.range_next++;
+    }
+    ranges_join_equal(rs);
+    bk->ranges_dirty = true;
+    return ECRDT_OK;
+}
+
+int forget_range(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
+                 uint64_t max_items, struct forgotten *out) {
+    *out = (struct forgotten){0};
+    int rc = clocks_load(t, bk);
+    if (rc == ECRDT_OK && bk->head.seq && !MUTANT(sameinc))
+        rc = origin_renew(t);
+    if (rc == ECRDT_OK)
+        rc = drop_items(t, bk, lo, hi, max_items, out);
+    if (rc == ECRDT_OK)
+        rc = empty_clocks(bk, lo, out->all ? hi : item_id_slice(&out->next));
+    bk->head.gen++;
+    bk->head_dirty = true;
+    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
+}
+
+/* ---- the public call ------------------------------------------------------
+ */
+
+struct forget {
+    ecrdt_store *s;
+    const char *bucket;
+    struct item_id at, hi;
+    uint64_t items;
+};
+
+/* One piece: 1 = it goes on at f->at, 0 = done. */
+static int forget_piece(struct forget *f) {
+    struct bucket *bk;
+    struct forgotten done = {.all = true};
+    ecrdt_txn *t = ecrdt_write(f->s);
+    if (!t)
+        return ecrdt_errcode();
+    int rc = txn_bucket(t, f->bucket, false, &bk);
+    if (rc == 1)
+        rc = forget_range(t, bk, item_id_slice(&f->at), item_id_slice(&f->hi),
+                          FORGET_ITEMS, &done);
+    if (rc < 0) {
+        ecrdt_abort(t);
+        return rc;
+    }
+    rc = ecrdt_commit(t);
+    f->items += done.items;
+    f->at = done.next;
+    return rc < 0 ? rc : !done.all;
+}
+
+/* The ids of all keys that begin with prefix, up to the least behind them. */
+static int prefix_bounds(struct forget *f, slice prefix) {
+    uint8_t b[KEY_K_MAX];
+    if (prefix.len > KEY_HASHED_PREFIX)
+        return err_set(ECRDT_EINVAL,
+                       "ecrdt_forget(): a prefix has at most %d bytes, this "
+                       "one %zu",
+                       KEY_HASHED_PREFIX, prefix.len);
+    size_t n = key_prefix(b, prefix);
+    item_id_set(&f->at, slice_of(b, n));
+    while (n && b[n - 1] == 0xff)
+        n--;
+    if (n)
+        b[n - 1]++;
+    item_id_set(&f->hi, slice_of(b, n));
+    return ECRDT_OK;
+}
+
+int ecrdt_forget(ecrdt_store *s, const char *bucket, ecrdt_slice prefix,
+                 uint64_t *items) {
+    struct forget f = {.s = s, .bucket = bucket};
+    int rc = store_check(s, "ecrdt_forget()");
+    if (rc == ECRDT_OK)
+        rc = prefix_bounds(&f, prefix);
+    if (rc < 0)
+        return rc;
+    while ((rc = forget_piece(&f)) == 1)
+        ;
+    if (items)
+        *items = f.items;
+    if (rc == ECRDT_OK)
+        log_line(ECRDT_LOG_WARN,
+                 "msg=\"forgot what begins with a prefix, to pull it again: "
+                 "new incarnation\" store=\"%s\" bucket=\"%s\" items=%llu",
+                 s->path, bucket, (unsigned long long)f.items);
+    return rc;
+}
