@@ -49,7 +49,7 @@ int ecrdt_summary(ecrdt_store *s, ecrdt_sink out, void *ctx) {
     if (!out)
         return err_set(ECRDT_EINVAL, "ecrdt_summary() needs a sink");
     struct summary m = {0};
-    rc = replica_begin(s, false, 0, &m.t);
+    rc = replica_expose(s, &m.t);
     if (rc < 0)
         return rc;
     buf_put(&m.out, summary_magic, MAGIC);
@@ -187,7 +187,7 @@ int ecrdt_export(ecrdt_store *s, ecrdt_slice peer_summary, size_t max_bytes,
                        .max_bytes = max_bytes ? max_bytes : DEFAULT_EXPORT};
     rc = decode_summary(&x, peer_summary);
     if (rc == ECRDT_OK)
-        rc = replica_begin(s, false, 0, &x.t);
+        rc = replica_expose(s, &x.t);
     if (rc == ECRDT_OK) {
         rc = export_all(&x, s);
         ecrdt_abort(x.t);

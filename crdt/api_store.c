@@ -191,7 +191,8 @@ int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
 static bool keep(enum db_table table, slice key) {
     return table != DB_PEERS &&
            (table != DB_META || (!slice_eq(key, ECRDT_STR("m.me")) &&
-                                 !slice_eq(key, ECRDT_STR("m.key"))));
+                                 !slice_eq(key, ECRDT_STR("m.key")) &&
+                                 !slice_eq(key, ECRDT_STR("m.guard"))));
 }
 
 static int copy_to(ecrdt_txn *t, void *ctx) {
@@ -214,8 +215,12 @@ int ecrdt_backup(ecrdt_store *s, const char *path) {
     if (rc == 0)
         return err_set(ECRDT_EINVAL,
                        "cannot back up to %s: the folder is not empty", path);
+    ecrdt_txn *t;
     if (rc == 1)
-        rc = with_snapshot(s, "ecrdt_backup()", copy_to,
-                           (void *)(uintptr_t)path);
+        rc = replica_expose(s, &t); /* a restored copy shows its heads */
+    if (rc == ECRDT_OK) {
+        rc = copy_to(t, (void *)(uintptr_t)path);
+        ecrdt_abort(t);
+    }
     return rc < 0 ? rc : os_sync_folder(path);
 }

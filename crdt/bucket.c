@@ -1,13 +1,15 @@
 /* bucket.c: buckets by name, and their head records. */
+#include "crdt/chain.h"
 #include "crdt/clocks.h"
 #include "crdt/store.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
+#include "lib/mutant.h"
 
 enum {
     HEAD_KEY = 5,
-    HEAD_VERSION = 1,
-    HEAD_FIXED = 1 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 4
+    HEAD_VERSION = 2,
+    HEAD_FIXED = 1 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 8 + 3 * 4
 };
 
 /* META: 'b' + name -> number u32, salt. */
@@ -125,9 +127,12 @@ static int head_decode(struct bucket_head *h, slice v) {
     h->tombs = load64(p + 61);
     h->log_next = load64(p + 69);
     h->log_bytes = load64(p + 77);
-    h->log_open_n = load32(p + 85);
-    h->range_next = load32(p + 89);
-    uint32_t cuts = load32(p + 93);
+    h->prev_seq = load64(p + 85);
+    h->prev_h = load64(p + 93);
+    h->exposures = load64(p + 101);
+    h->log_open_n = load32(p + 109);
+    h->range_next = load32(p + 113);
+    uint32_t cuts = load32(p + 117);
     if (cuts > v.len - HEAD_FIXED)
         return ECRDT_ECORRUPT;
     buf_clear(&h->cuts);
@@ -154,31 +159,54 @@ int head_load(ecrdt_txn *t, struct bucket *bk) {
 }
 
 /* Extends the chain of this origin's commits: h = first 8 bytes of
- * BLAKE2b-128(previous h | e16 of the events of the commit). */
-static void extend_chain(struct bucket *bk) {
-    if (bk->head.seq == bk->seq_before)
-        return;
+ * BLAKE2b-128(previous h | e16 of the events of the commit). If a snapshot
+ * was exposed since the last head was saved, it held that head or the one
+ * before: both are kept (why two: see chain.h). */
+static int extend_chain(ecrdt_txn *t, struct bucket *bk) {
+    struct bucket_head *h = &bk->head;
+    if (h->seq == bk->seq_before)
+        return ECRDT_OK;
+    uint64_t seen = os_lock_exposures(t->s->lock);
+    int rc = ECRDT_OK;
+    if (seen != h->exposures) {
+        if (!MUTANT(onepair))
+            rc = chain_keep_own(t, bk, h->prev_seq, h->prev_h);
+        if (rc == ECRDT_OK)
+            rc = chain_keep_own(t, bk, bk->seq_before, h->h);
+    }
+    h->exposures = seen;
+    h->prev_seq = bk->seq_before;
+    h->prev_h = h->h;
     uint8_t prev[8], sum[CRYPTO_E16];
-    store64(prev, bk->head.h);
+    store64(prev, h->h);
     slice parts[2] = {slice_of(prev, 8), buf_slice(&bk->e16s)};
     crypto_blake2b_parts(sum, sizeof sum, parts, 2);
-    bk->head.h = load64(sum);
+    h->h = load64(sum);
+    bk->seq_before = h->seq;
+    buf_clear(&bk->e16s);
+    return rc;
 }
 
-int head_settle(ecrdt_txn *t, struct bucket *bk) {
-    extend_chain(bk);
-    bk->seq_before = bk->head.seq;
-    buf_clear(&bk->e16s);
-    const uint8_t *me = origin_id(t, bk->head.me);
-    int rc = me ? ECRDT_OK : db_err(t->db);
+int head_close(ecrdt_txn *t, struct bucket *bk) {
+    struct bucket_head *h = &bk->head;
+    const uint8_t *me = origin_id(t, h->me);
+    int rc = me ? extend_chain(t, bk) : db_err(t->db);
+    if (rc == ECRDT_OK)
+        rc = chain_keep_own(t, bk, h->prev_seq, h->prev_h);
+    if (rc == ECRDT_OK)
+        rc = chain_keep_own(t, bk, h->seq, h->h);
     for (size_t i = 0; i < bk->rs.n && rc == ECRDT_OK; i++)
-        rc = vv_raise(&bk->rs.r[i].clk, me, bk->head.seq, bk->head.h);
+        rc = vv_raise(&bk->rs.r[i].clk, me, h->seq, h->h);
+    h->seq = h->h = h->prev_seq = h->prev_h = 0;
+    bk->seq_before = 0;
     return rc;
 }
 
 int head_save(ecrdt_txn *t, struct bucket *bk) {
     struct bucket_head *h = &bk->head;
-    extend_chain(bk);
+    int rc = extend_chain(t, bk);
+    if (rc < 0)
+        return rc;
     buf_clear(&t->rec);
     uint8_t *p = buf_extend(&t->rec, HEAD_FIXED);
     if (!p)
@@ -194,19 +222,19 @@ int head_save(ecrdt_txn *t, struct bucket *bk) {
     store64(p + 61, h->tombs);
     store64(p + 69, h->log_next);
     store64(p + 77, h->log_bytes);
-    store32(p + 85, h->log_open_n);
-    store32(p + 89, h->range_next);
-    store32(p + 93, (uint32_t)h->cuts.len);
+    store64(p + 85, h->prev_seq);
+    store64(p + 93, h->prev_h);
+    store64(p + 101, h->exposures);
+    store32(p + 109, h->log_open_n);
+    store32(p + 113, h->range_next);
+    store32(p + 117, (uint32_t)h->cuts.len);
     buf_put(&t->rec, h->cuts.data, h->cuts.len);
     buf_put(&t->rec, h->log_open.data, h->log_open.len);
     if (t->rec.err)
         return db_stick(t->db, t->rec.err);
     uint8_t key[HEAD_KEY];
-    int rc = db_put(t->db, DB_HEADS, head_key(key, bk), &t->rec);
     bk->head_dirty = false;
-    bk->seq_before = h->seq;
-    buf_clear(&bk->e16s);
-    return rc;
+    return db_put(t->db, DB_HEADS, head_key(key, bk), &t->rec);
 }
 
 void bucket_reset(struct bucket *bk) {

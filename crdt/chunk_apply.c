@@ -2,11 +2,11 @@
 #include "crdt/chunk_codec.h"
 #include "crdt/clocks.h"
 #include "crdt/door.h"
+#include "crdt/fork.h"
 #include "crdt/hlc.h"
 #include "crdt/merge.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
-#include "lib/log.h"
 #include "lib/mutant.h"
 #include <stdlib.h>
 
@@ -24,7 +24,9 @@ struct apply {
     struct known_origin *index; /* the other way, by number */
     uint64_t *here;             /* seq of the range's clock, by origin index */
     uint64_t now_ms;
-    struct buf e16s; /* of the new events of one item */
+    struct buf e16s;      /* of the new events of one item */
+    const struct vv *clk; /* the part's, cut where branches part */
+    struct forks forks;   /* of this part and range */
     bool changed;
 };
 
@@ -58,14 +60,14 @@ static bool in_theirs(const struct apply *a, const struct event *e) {
     return o && o->event && a->c->events[o->event - 1].seq == e->seq;
 }
 
-static int keep_mine(struct apply *a, const struct chunk_part *p,
-                     const struct chunk_item *theirs, struct item *after) {
+static int keep_mine(struct apply *a, const struct chunk_item *theirs,
+                     struct item *after) {
     for (size_t i = 0; i < a->t->before.n; i++) {
         const struct event *e = &a->t->before.ev[i];
         const uint8_t *id = origin_id(a->t, e->origin);
         if (!id)
             return db_err(a->t->db);
-        bool keep = in_theirs(a, e) || !vv_covers(&p->clk, id, e->seq) ||
+        bool keep = in_theirs(a, e) || !vv_covers(a->clk, id, e->seq) ||
                     (!event_live(e) && vv_covers(&a->c->floor, id, e->seq) &&
                      !MUTANT(tombabs));
         if (MUTANT(onlylive) && !event_live(e) && theirs)
@@ -95,11 +97,11 @@ static int add_new(struct apply *a, const struct chunk_item *theirs,
             return rc;
         e.e16 = e16;
         e.origin = a->no[e.origin];
-        e.fresh = true;
-        struct event *slot = item_add(after);
-        if (!slot)
-            return ECRDT_ENOMEM;
-        *slot = e;
+        e.fresh = !a->c->bulk; /* what came in bulk is not logged */
+        rc = forks_beyond(&a->forks, e.origin, e.seq) ? fork_place(after, &e)
+                                                      : item_append(after, &e);
+        if (rc < 0)
+            return rc;
         a->bk->head.hlc = hlc_merge(a->bk->head.hlc, e.hlc, a->now_ms);
         a->r->events++;
     }
@@ -116,8 +118,8 @@ static bool same_dots(const struct item *a, const struct item *b) {
 }
 
 /* theirs NULL: a complete part does not list this item of ours. */
-static int join_item(struct apply *a, const struct chunk_part *p,
-                     struct item_key *k, const struct chunk_item *theirs) {
+static int join_item(struct apply *a, struct item_key *k,
+                     const struct chunk_item *theirs) {
     ecrdt_txn *t = a->t;
     int found = door_find(t, k);
     if (found < 0)
@@ -126,10 +128,12 @@ static int join_item(struct apply *a, const struct chunk_part *p,
     after->n = 0;
     buf_clear(&a->e16s);
     note_theirs(a, theirs, true);
-    int rc = keep_mine(a, p, theirs, after);
+    int rc = keep_mine(a, theirs, after);
     note_theirs(a, theirs, false);
     if (rc == ECRDT_OK && theirs)
         rc = add_new(a, theirs, after);
+    if (rc == ECRDT_OK && a->forks.n)
+        rc = fork_restate(t, a->bk, k, &a->forks, after);
     item_sort(after);
     if (rc < 0)
         return db_stick(t->db, rc);
@@ -139,7 +143,7 @@ static int join_item(struct apply *a, const struct chunk_part *p,
     }
     a->r->applied++;
     a->changed = true;
-    rc = door_put(t, a->bk, k, found, after, !a->c->bulk);
+    rc = door_put(t, a->bk, k, found, after, true);
     return rc < 0 ? rc : merge_if_many(t, a->bk, k);
 }
 
@@ -185,7 +189,7 @@ static int join_unlisted(struct apply *a, const struct chunk_part *p,
             next < end && slice_eq(a->c->items[next].id, item_key_id(&k));
         if (listed || !type_of_tag(parts.tag))
             continue;
-        rc = join_item(a, p, &k, NULL);
+        rc = join_item(a, &k, NULL);
         if (rc < 0)
             return rc;
     }
@@ -199,7 +203,7 @@ static int join_listed(struct apply *a, const struct chunk_part *p,
             continue;
         struct item_key k;
         item_key_set(&k, a->bk->id, it->id, it->k_len);
-        int rc = join_item(a, p, &k, it);
+        int rc = join_item(a, &k, it);
         if (rc < 0)
             return rc;
     }
@@ -227,6 +231,29 @@ static void count_payload(struct apply *a, const struct chunk_part *p,
     }
 }
 
+/* Joins the items of a part with ours in the span, whose clock is here. */
+static int join_range(struct apply *a, const struct chunk_part *p,
+                      const struct span *s, const struct vv *here) {
+    struct vv clk = {0}, was = {0};
+    int rc = fork_cut(&p->clk, &a->forks, &clk);
+    if (rc == ECRDT_OK)
+        rc = fork_cut(MUTANT(stalectx) ? &p->base : here, &a->forks, &was);
+    for (size_t i = 0; i < a->c->n_origins && rc == ECRDT_OK; i++)
+        a->here[i] = vv_seq(&was, a->c->origins[i]);
+    a->clk = &clk;
+    if (rc == ECRDT_OK)
+        rc = join_listed(a, p, s);
+    if (rc == ECRDT_OK && p->complete)
+        rc = join_unlisted(a, p, s);
+    if (rc == ECRDT_OK && p->complete && !MUTANT(noinherit))
+        rc = clocks_raise_all(a->t, a->bk, CLOCK_FLOOR, &a->c->floor);
+    if (rc == ECRDT_OK && a->c->bulk && !MUTANT(bulkL)) /* L says so */
+        rc = clocks_raise_all(a->t, a->bk, CLOCK_LOG, &p->clk);
+    vv_free(&clk);
+    vv_free(&was);
+    return rc;
+}
+
 static int apply_to_range(struct apply *a, const struct chunk_part *p,
                           size_t at) {
     struct ranges *rs = &a->bk->rs;
@@ -248,19 +275,19 @@ static int apply_to_range(struct apply *a, const struct chunk_part *p,
         count_known(a, p, &s);
         return ECRDT_OK;
     }
-    int rc = join_listed(a, p, &s);
-    if (rc == ECRDT_OK && p->complete)
-        rc = join_unlisted(a, p, &s);
-    if (rc == ECRDT_OK && p->complete && !MUTANT(noinherit))
-        rc = clocks_raise_all(a->t, a->bk, CLOCK_FLOOR, &a->c->floor);
-    if (rc == ECRDT_OK && a->c->bulk &&
-        !MUTANT(bulkL)) /* not logged: L says so */
-        rc = clocks_raise_all(a->t, a->bk, CLOCK_LOG, &p->clk);
-    if (rc == ECRDT_OK && news) {
-        rc = vv_join(here, &p->clk);
+    int rc = fork_judge(a->t, a->bk, a->c, p, here, &a->forks);
+    if (rc == 1)
+        a->r->ahead++;
+    if (rc == 0)
+        rc = join_range(a, p, &s, here);
+    if (rc == ECRDT_OK && (news || a->forks.n)) {
+        rc = fork_raise(a->t, a->bk, a->c, p, here, &a->forks);
         a->changed = a->bk->ranges_dirty = true;
     }
-    return rc;
+    if (a->forks.n)
+        fork_log(a->t, a->bk, &a->forks);
+    forks_free(&a->forks);
+    return rc < 0 ? rc : ECRDT_OK;
 }
 
 /* Bounds memory against a peer that cuts without end; our own senders stay
@@ -320,25 +347,14 @@ static int apply_part(struct apply *a, const struct chunk_part *p) {
 /* ---- the chunk ------------------------------------------------------------
  */
 
-/* A peer knows more of our own events than we do: this store was rolled
- * back or copied. A new incarnation, and all is fetched again (PROTOCOL 7,
- * D5, the part that sequence numbers show). */
-static int own_future(struct apply *a, bool *seen) {
-    const uint8_t *me = origin_id(a->t, a->bk->head.me);
-    if (!me)
-        return db_err(a->t->db);
-    *seen = false;
-    for (size_t i = 0; i < a->c->n_parts; i++)
-        *seen = *seen || vv_seq(&a->c->parts[i].clk, me) > a->bk->head.seq;
-    if (!*seen)
-        return ECRDT_OK;
-    log_line(ECRDT_LOG_WARN,
-             "msg=\"a peer has newer events of this store than the store "
-             "itself: it was rolled back or copied; new incarnation\" "
-             "store=\"%s\" bucket=\"%s\"",
-             a->t->s->path, a->bk->name);
-    a->r->ahead++;
-    return origin_renew(a->t);
+/* Before anything else: was this store copied or rolled back (PROTOCOL D5)?
+ * Then all is fetched again. 1 = it was. */
+static int check_own(struct apply *a) {
+    int rc = 0;
+    for (size_t i = 0; i < a->c->n_parts && rc == 0; i++)
+        rc = origin_check(a->t, a->bk, &a->c->parts[i].clk);
+    a->r->ahead += rc == 1;
+    return rc;
 }
 
 static int intern_origins(struct apply *a) {
@@ -360,11 +376,10 @@ static int intern_origins(struct apply *a) {
 
 static int apply_parts(struct apply *a) {
     int rc = clocks_load(a->t, a->bk);
-    bool rolled_back = false;
     if (rc == ECRDT_OK)
-        rc = own_future(a, &rolled_back);
-    if (rc < 0 || rolled_back)
-        return rc;
+        rc = check_own(a);
+    if (rc != 0)
+        return rc < 0 ? rc : ECRDT_OK;
     rc = intern_origins(a);
     for (size_t i = 0; i < a->c->n_parts && rc == ECRDT_OK; i++)
         rc = apply_part(a, &a->c->parts[i]);

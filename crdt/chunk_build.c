@@ -3,6 +3,7 @@
 #include "crdt/chunk_codec.h"
 #include "crdt/clocks.h"
 #include "crdt/dotlog.h"
+#include "crdt/fork.h"
 #include "crdt/reconcile.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
@@ -18,6 +19,7 @@ struct build {
     const struct chunk_tail *tail;
     struct chunk c;
     struct vv log_bound;
+    struct forks forks; /* origins of which the peer has another branch */
     struct db_cursor *items;
     /* by origin number: seq of the part's base, and index in c.origins + 1 */
     uint64_t *base;
@@ -66,6 +68,7 @@ static void build_free(struct build *b) {
     db_cursor_close(b->items);
     chunk_free(&b->c);
     vv_free(&b->log_bound);
+    forks_free(&b->forks);
     item_free(&b->it);
     alloc_free(b->base);
     alloc_free(b->index);
@@ -78,7 +81,7 @@ static int set_base(struct build *b, const struct vv *base) {
         int rc = origin_no(b->t, base->e[i].origin, false, &no);
         if (rc < 0)
             return rc;
-        if (rc == 1 && no < b->n_origins)
+        if (rc == 1 && no < b->n_origins && b->base[no] < base->e[i].seq)
             b->base[no] = base->e[i].seq;
     }
     return ECRDT_OK;
@@ -341,6 +344,12 @@ static int fill_by_log(struct build *b, struct chunk_part *part,
 
 /* ---- parts ---- */
 
+/* Is entry i of v one of several of its origin? */
+static bool branch(const struct vv *v, size_t i) {
+    return vv_group(v, i) > 1 ||
+           (i && !memcmp(v->e[i - 1].origin, v->e[i].origin, ORIGIN_SIZE));
+}
+
 /* The part's base: what the peer has of what is here. What it has beyond our
  * clock and floor decides nothing: left out, the chunk stays small on a link
  * and fits every peer that lacks the same. */
@@ -354,7 +363,7 @@ static int base_within(struct vv *out, const struct vv *base,
             j++;
         if (j < clk->n && !memcmp(clk->e[j].origin, e->origin, ORIGIN_SIZE))
             mine = &clk->e[j];
-        bool beyond = e->seq > (mine ? mine->seq : 0) &&
+        bool beyond = e->seq > (mine ? mine->seq : 0) && !branch(base, i) &&
                       vv_seq(floor, e->origin) <= (mine ? mine->seq : 0);
         if (beyond)
             e = mine;
@@ -373,18 +382,22 @@ static int fill_part(struct build *b, const struct stretch *s) {
     if (s->hi)
         part->hi = *s->hi;
     part->first = (uint32_t)b->c.n_items;
-    part->complete =
-        b->complete || (!vv_le(&b->c.floor, s->base) && !MUTANT(nofloor));
-    int rc = b->c.linked
-                 ? base_within(&part->base, s->base, s->clk, &b->c.floor)
-                 : vv_copy(&part->base, s->base);
+    struct vv within = {0};
+    int rc = b->c.linked ? base_within(&within, s->base, s->clk, &b->c.floor)
+                         : vv_copy(&within, s->base);
+    if (rc == ECRDT_OK)
+        rc = fork_base(b->t, b->bk, s->clk, &within, &part->base, &b->forks);
+    bool forked = part->base.n < within.n;
+    vv_free(&within);
     b->entries += part->base.n;
     if (rc == ECRDT_OK)
         rc = vv_copy(&part->clk, s->clk);
     if (rc == ECRDT_OK)
-        rc = set_base(b, s->base);
+        rc = set_base(b, &part->base);
     if (rc < 0)
         return rc;
+    part->complete = forked || b->complete ||
+                     (!vv_le(&b->c.floor, s->base) && !MUTANT(nofloor));
     bool by_log =
         b->may_cut && !part->complete && vv_le(&b->log_bound, s->base);
     rc = by_log ? fill_by_log(b, part, s) : fill_by_scan(b, part, s);
@@ -439,8 +452,29 @@ static int fill(struct build *b, struct ranges *peer) {
     return rc;
 }
 
+/* What the peer will have of one range, but for its own heads that lie below
+ * ours: its next CLOCK tells. */
+static int advance_clock(struct vv *clk, const struct chunk_part *p,
+                         const struct forks *fs) {
+    struct vv was = {0};
+    int rc = fs->n ? vv_copy(&was, clk) : ECRDT_OK;
+    if (rc == ECRDT_OK)
+        rc = vv_join(clk, &p->clk);
+    for (size_t i = 0, n; i < fs->n && rc == ECRDT_OK; i++) {
+        const uint8_t *origin = fs->f[i].origin;
+        const struct head *h = vv_heads(&p->clk, origin, &n);
+        rc = fork_union(clk, origin, h, n);
+        h = vv_heads(&was, origin, &n);
+        if (rc == ECRDT_OK)
+            rc = fork_union(clk, origin, h, n);
+    }
+    vv_free(&was);
+    return rc;
+}
+
 /* What the peer will have when it has applied the chunk. */
-static int advance(struct ranges *peer, const struct chunk *c) {
+static int advance(struct ranges *peer, const struct chunk *c,
+                   const struct forks *fs) {
     int rc = ECRDT_OK;
     for (size_t i = 0; i < c->n_parts && rc == ECRDT_OK; i++) {
         const struct chunk_part *p = &c->parts[i];
@@ -450,7 +484,7 @@ static int advance(struct ranges *peer, const struct chunk *c) {
         if (rc == ECRDT_OK && p->bounded)
             rc = ranges_cut(peer, item_id_slice(&p->hi), 0, &to);
         for (; from < to && rc == ECRDT_OK; from++)
-            rc = vv_join(&peer->r[from].clk, &p->clk);
+            rc = advance_clock(&peer->r[from].clk, p, fs);
     }
     ranges_join_equal(peer);
     return rc;
@@ -486,8 +520,11 @@ int chunk_build(ecrdt_txn *t, const char *bucket, struct ranges *peer,
         rc = fill(&b, peer);
     if (rc == ECRDT_OK && b.c.n_parts) {
         b.c.bulk = b.cut;
+        rc = fork_lists(t, bk, &b.c, &b.forks);
+    }
+    if (rc == ECRDT_OK && b.c.n_parts) {
         chunk_encode(out, &b.c);
-        rc = out->err ? out->err : advance(peer, &b.c);
+        rc = out->err ? out->err : advance(peer, &b.c, &b.forks);
         *built = (struct chunk_built){(uint32_t)b.c.n_items, b.cut};
     }
     bool any = b.c.n_parts > 0;
@@ -560,6 +597,8 @@ int reconcile_chunk(ecrdt_txn *t, struct fp *m,
     }
     memmove(m->parts, m->parts + done, (m->n - done) * sizeof *m->parts);
     m->n -= done;
+    if (rc == ECRDT_OK && b.c.n_parts)
+        rc = fork_lists(t, bk, &b.c, &b.forks);
     if (rc == ECRDT_OK && b.c.n_parts) {
         chunk_encode(out, &b.c);
         rc = out->err;

@@ -7,7 +7,7 @@
 #include "lib/err.h"
 #include "lib/mutant.h"
 
-enum { ITEM_FIXED = 2, EVENT_FIELDS = 6 };
+enum { ITEM_FIXED = 2, EVENT_FIELDS = 6, LIST_FIELDS = 5 };
 
 struct chunk_part *chunk_add_part(struct chunk *c) {
     if (alloc_grow(&c->parts, &c->cap_parts, c->n_parts + 1, sizeof *c->parts) <
@@ -30,6 +30,8 @@ void chunk_free(struct chunk *c) {
     alloc_free(c->parts);
     alloc_free(c->items);
     alloc_free(c->events);
+    alloc_free(c->lists);
+    buf_free(&c->pairs);
     buf_free(&c->ids);
     *c = (struct chunk){0};
 }
@@ -118,11 +120,42 @@ static void encode_part(struct buf *out, const struct chunk *c,
     }
 }
 
+static void encode_list(struct buf *out, const struct chunk *c,
+                        const struct chain_list *l, struct buf *scratch) {
+    const struct chain_pair *p = (const void *)c->pairs.data;
+    uint64_t before = 0;
+    uint8_t h[8];
+    buf_clear(scratch);
+    for (size_t i = l->first; i < l->first + l->n; i++) {
+        uint8_t seq[VARINT_MAX];
+        buf_put(scratch, seq, varint_put(seq, p[i].seq - before));
+        store64(h, p[i].h);
+        buf_put(scratch, h, sizeof h);
+        before = p[i].seq;
+    }
+    store64(h, l->top.h);
+    pack_bin(out, slice_of(l->top.origin, ORIGIN_SIZE));
+    pack_uint(out, l->top.seq);
+    pack_bin(out, slice_of(h, sizeof h));
+    pack_uint(out, l->since);
+    pack_bin(out, buf_slice(scratch));
+}
+
+static void encode_lists(struct buf *out, const struct chunk *c) {
+    struct buf scratch = {0};
+    pack_array(out, (uint32_t)(LIST_FIELDS * c->n_lists));
+    for (size_t i = 0; i < c->n_lists; i++)
+        encode_list(out, c, &c->lists[i], &scratch);
+    if (scratch.err)
+        out->err = scratch.err;
+    buf_free(&scratch);
+}
+
 void chunk_encode(struct buf *out, const struct chunk *c) {
     struct bases b;
     if (out->err || (out->err = find_bases(c, &b)) < 0)
         return;
-    pack_array(out, c->linked ? 5 : 7);
+    pack_array(out, c->linked ? 7 : 9);
     pack_uint(out, c->linked ? CHUNK_LINKED : CHUNK_VERSION);
     if (!c->linked) {
         pack_bin(out, c->bucket);
@@ -141,6 +174,8 @@ void chunk_encode(struct buf *out, const struct chunk *c) {
     pack_array(out, (uint32_t)c->n_parts);
     for (size_t i = 0; i < c->n_parts; i++)
         encode_part(out, c, &b, &c->parts[i]);
+    pack_bool(out, c->told);
+    encode_lists(out, c);
     alloc_free(b.seq);
 }
 
@@ -347,6 +382,62 @@ static void decode_part(struct decoder *d) {
     unpack_leave(u);
 }
 
+/* Pairs rise, and lie below the head. */
+static void decode_pairs(struct decoder *d, struct chain_list *l, slice s) {
+    struct chunk *c = d->c;
+    const uint8_t *p = s.data, *end = p + s.len;
+    struct chain_pair pair = {0};
+    l->first = c->pairs.len / sizeof pair;
+    for (uint64_t more; p < end && !d->u.err; p += 8) {
+        size_t n = varint_get(p, end, &more);
+        if (!n || !more || end - p - (ptrdiff_t)n < 8 ||
+            !add_u64(&pair.seq, more) || pair.seq >= l->top.seq ||
+            c->pairs.len >= CHUNK_MAX_PAIRS * sizeof pair) {
+            unpack_fail(&d->u);
+            return;
+        }
+        p += n;
+        pair.h = load64(p);
+        buf_put(&c->pairs, &pair, sizeof pair);
+        l->n++;
+    }
+    if (c->pairs.err)
+        no_memory(d);
+}
+
+static void decode_list(struct decoder *d) {
+    struct chunk *c = d->c;
+    struct unpack *u = &d->u;
+    struct chain_list l = {0};
+    const uint8_t *origin = unpack_bin_exact(u, ORIGIN_SIZE);
+    l.top.seq = unpack_uint(u);
+    const uint8_t *h = unpack_bin_exact(u, 8);
+    l.since = unpack_uint_max(u, l.top.seq);
+    slice pairs = unpack_bin(u, CHUNK_MAX_BYTES);
+    if (u->err)
+        return;
+    memcpy(l.top.origin, origin, ORIGIN_SIZE);
+    l.top.h = load64(h);
+    if (c->n_lists && vv_head_order(&c->lists[c->n_lists - 1].top, &l.top) >= 0)
+        unpack_fail(u);
+    decode_pairs(d, &l, pairs);
+    if (!u->err)
+        c->lists[c->n_lists++] = l;
+}
+
+static void decode_lists(struct decoder *d) {
+    struct chunk *c = d->c;
+    uint32_t n = unpack_array(&d->u, LIST_FIELDS * CHUNK_MAX_LISTS);
+    if (n % LIST_FIELDS)
+        unpack_fail(&d->u);
+    else if (alloc_grow(&c->lists, &c->cap_lists, n / LIST_FIELDS,
+                        sizeof *c->lists) < 0)
+        no_memory(d);
+    for (uint32_t i = 0; i < n / LIST_FIELDS && !d->u.err; i++)
+        decode_list(d);
+    unpack_leave(&d->u);
+}
+
 /* Parts stand in order and do not overlap. */
 static bool parts_in_order(const struct chunk *c) {
     for (size_t i = 1; i < c->n_parts; i++) {
@@ -386,6 +477,8 @@ static int decode_rest(struct decoder *d, uint64_t version) {
     for (uint32_t i = 0; i < n && !u->err; i++)
         decode_part(d);
     unpack_leave(u);
+    d->c->told = unpack_bool(u);
+    decode_lists(d);
     unpack_leave(u);
     alloc_free(d->seq_base);
     if (unpack_end(u) < 0 || !parts_in_order(d->c))
@@ -398,7 +491,7 @@ int chunk_decode(slice bytes, struct chunk *c) {
     struct decoder d = {.c = c};
     struct unpack *u = &d.u;
     unpack_init(u, bytes);
-    unpack_array_exact(u, 7);
+    unpack_array_exact(u, 9);
     uint64_t version = unpack_uint(u);
     if (version != CHUNK_VERSION)
         unpack_fail(u);
@@ -413,7 +506,7 @@ int chunk_decode_linked(slice bytes, const char *bucket,
                         const struct clock_state *said, struct chunk *c) {
     struct decoder d = {.c = c, .said = said};
     unpack_init(&d.u, bytes);
-    unpack_array_exact(&d.u, 5);
+    unpack_array_exact(&d.u, 7);
     if (unpack_uint(&d.u) != CHUNK_LINKED)
         unpack_fail(&d.u);
     c->bucket = ecrdt_str(bucket);
@@ -424,5 +517,5 @@ int chunk_decode_linked(slice bytes, const char *bucket,
 
 bool chunk_is_linked(slice bytes) {
     const uint8_t *p = bytes.data;
-    return bytes.len > 1 && p[0] == 0x95 && p[1] == CHUNK_LINKED;
+    return bytes.len > 1 && p[0] == 0x97 && p[1] == CHUNK_LINKED;
 }

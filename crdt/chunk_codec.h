@@ -1,18 +1,22 @@
 /* chunk_codec.h: a chunk as a value between its bytes and the store.
  *
  * msgpack [1, bucket, floor, bulk, [origin, seq base, ...], ms base,
- *          [[lo, hi | nil, base, clock, complete, [item, ...]], ...]]
+ *          [[lo, hi | nil, base, clock, complete, [item, ...]], ...],
+ *          told, [origin, seq, h, since, pairs, ...]]
  *
  * item = [bytes shared with the id before (the most), rest of the id, then for
  *         each sibling: origin index, seq - seq base, ms - ms base,
  *         hlc count, kind, payload | nil]
  *
- * A payload is nil if the dot is <= base: the receiver has it.
+ * A payload is nil if the dot is <= base: the receiver has it. pairs = for
+ * each pair of the chain below the head (origin, seq, h), by rising seq:
+ * varint seq - seq of the one before, h (8); none from since on is missing.
  *
  * Linked, for a link that has said the sender's clock before (PROTOCOL 9):
- * [2, bulk, origins, ms base, parts]: bucket and floor are as said, so is the
- * clock of a part; its base is a difference from that (vv_diff_encode()), and
- * an origin is its place in the clock of the first range, if it has one.
+ * [3, bulk, origins, ms base, parts, told, chains]: bucket and floor are as
+ * said, so is the clock of a part; its base is a difference from that
+ * (vv_diff_encode()), and an origin is its place in the clock of the first
+ * range, if it has one.
  */
 #ifndef CRDT_CHUNK_CODEC_H
 #define CRDT_CHUNK_CODEC_H
@@ -20,12 +24,14 @@
 #include "crdt/item.h"
 
 enum {
-    CHUNK_VERSION = 1,
-    CHUNK_LINKED = 2, /* the version of a linked one */
+    CHUNK_VERSION = 2,
+    CHUNK_LINKED = 3, /* the version of a linked one */
     CHUNK_MAX_PARTS = 1024,
     CHUNK_MAX_ITEMS = 65536,
     CHUNK_MAX_EVENTS = 262144,
     CHUNK_MAX_ORIGINS = 65536,
+    CHUNK_MAX_LISTS = 65536,
+    CHUNK_MAX_PAIRS = 262144,          /* of all lists */
     CHUNK_MAX_ENTRIES = VV_MAX_ENTRIES /* of the bases of a linked chunk */
 };
 
@@ -42,6 +48,17 @@ struct chunk_part {
     bool complete;
     struct vv base, clk;
     uint32_t first, count; /* in chunk.items */
+};
+
+/* A pair (seq, h) of an origin's chain, and those that are told below a head
+ * of some part's clock. */
+struct chain_pair {
+    uint64_t seq, h;
+};
+struct chain_list {
+    struct head top;
+    uint64_t since;  /* from this seq on none is missing       */
+    size_t first, n; /* in chunk.pairs, by rising seq          */
 };
 
 /* Zero-initialise, chunk_free(). event.origin is an index into origins;
@@ -61,7 +78,11 @@ struct chunk {
     size_t n_items, cap_items;
     struct event *events;
     size_t n_events, cap_events;
-    struct buf ids; /* decoded ids */
+    bool told; /* heads without a list have no pair below them, down to base */
+    struct chain_list *lists; /* by vv_head_order() of their tops */
+    size_t n_lists, cap_lists;
+    struct buf pairs; /* struct chain_pair */
+    struct buf ids;   /* decoded ids */
 };
 
 /* Appends the bytes; ids of a part must be in order. */

@@ -59,7 +59,13 @@ static void pack_change(struct buf *out, uint64_t gap, const struct head *e) {
     pack_bin(out, slice_of(h, sizeof h));
 }
 
-/* Changes of entries of from; those that are new go to fresh. */
+static void pack_gone(struct buf *out, uint64_t *gap, size_t heads) {
+    for (; heads; heads--, *gap = 0)
+        pack_change(out, *gap, NULL);
+}
+
+/* Changes of entries of from; those that are new go to fresh. An origin with
+ * branches on either side goes, and comes anew, unless nothing changed. */
 static uint32_t pack_changes(struct buf *out, const struct vv *from,
                              const struct vv *to, struct vv *fresh) {
     uint64_t gap = 0;
@@ -70,18 +76,25 @@ static uint32_t pack_changes(struct buf *out, const struct vv *from,
                     ? -1
                     : memcmp(from->e[i].origin, to->e[j].origin, ORIGIN_SIZE);
         const struct head *e = c < 0 ? NULL : &to->e[j];
-        if (c > 0) {
-            int rc = vv_raise(fresh, e->origin, e->seq, e->h);
-            out->err = out->err ? out->err : rc;
-        } else if (c < 0 || !head_eq(&from->e[i], e)) {
+        size_t ni = c <= 0 ? vv_group(from, i) : 0;
+        size_t nj = c >= 0 ? vv_group(to, j) : 0;
+        bool same = ni == nj;
+        for (size_t k = 0; k < ni && same; k++)
+            same = head_eq(&from->e[i + k], &e[k]);
+        if (same) {
+            gap += ni;
+        } else if (ni == 1 && nj == 1) {
             pack_change(out, gap, e);
             gap = 0;
             n++;
         } else {
-            gap++;
+            pack_gone(out, &gap, ni);
+            n += (uint32_t)ni;
+            int rc = nj ? vv_set_heads(fresh, e->origin, e, nj) : ECRDT_OK;
+            out->err = out->err ? out->err : rc;
         }
-        i += c <= 0;
-        j += c >= 0;
+        i += ni;
+        j += nj;
     }
     return n;
 }
@@ -121,10 +134,16 @@ static void take_change(struct unpack *u, const struct vv *from, size_t *at,
     ++*at;
 }
 
-static bool disjoint(const struct vv *a, const struct vv *b) {
-    for (size_t i = 0; i < a->n; i++)
-        if (vv_seq(b, a->e[i].origin))
+/* Is what is new of none of the origins that stay? An origin may go and come
+ * anew with branches, or without those it had. */
+static bool is_new(const struct vv *fresh, const struct vv *from,
+                   const struct vv *to) {
+    for (size_t i = 0, n, had; i < fresh->n; i += n) {
+        n = vv_group(fresh, i);
+        vv_heads(from, fresh->e[i].origin, &had);
+        if (vv_seq(to, fresh->e[i].origin) || (n == 1 && had == 1))
             return false;
+    }
     return true;
 }
 
@@ -132,7 +151,7 @@ static void take_fresh(struct unpack *u, const struct vv *from, struct vv *to) {
     struct vv fresh = {0};
     vv_decode(u, &fresh);
     if (!u->err &&
-        (!disjoint(&fresh, from) || to->n + fresh.n > VV_MAX_ENTRIES))
+        (!is_new(&fresh, from, to) || to->n + fresh.n > VV_MAX_ENTRIES))
         unpack_fail(u);
     int rc = u->err ? u->err : vv_join(to, &fresh);
     u->err = rc;

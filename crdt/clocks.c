@@ -5,7 +5,7 @@
 #include "lib/err.h"
 #include "lib/mutant.h"
 
-enum { CLOCK_KEY = 4 + 4 + ORIGIN_SIZE, CLOCK_VALUE = 16 };
+enum { CLOCK_KEY = 4 + 4 + ORIGIN_SIZE, CLOCK_HEAD = 16 };
 
 static slice clock_key(uint8_t b[CLOCK_KEY], const struct bucket *bk,
                        uint32_t no, const uint8_t *origin) {
@@ -14,6 +14,20 @@ static slice clock_key(uint8_t b[CLOCK_KEY], const struct bucket *bk,
     if (origin)
         memcpy(b + 8, origin, ORIGIN_SIZE);
     return slice_of(b, origin ? CLOCK_KEY : 8);
+}
+
+/* The heads in a record, to the end of v. 0, ECRDT_ECORRUPT, ECRDT_ENOMEM. */
+static int decode_heads(struct vv *v, const uint8_t *origin, slice value) {
+    size_t n = value.len / CLOCK_HEAD;
+    const uint8_t *p = value.data;
+    if (!n || n > VV_MAX_HEADS || value.len % CLOCK_HEAD)
+        return ECRDT_ECORRUPT;
+    struct head heads[VV_MAX_HEADS];
+    for (size_t i = 0; i < n; i++, p += CLOCK_HEAD) {
+        heads[i] = (struct head){.seq = load64(p), .h = load64(p + 8)};
+        memcpy(heads[i].origin, origin, ORIGIN_SIZE);
+    }
+    return vv_set_heads(v, origin, heads, n);
 }
 
 /* All entries of one number, which LMDB holds in the order of origins. */
@@ -28,13 +42,11 @@ static int load_vector(ecrdt_txn *t, struct bucket *bk, uint32_t no,
     for (rc = db_cursor_seek(c, &key, &value);
          rc == 1 && slice_starts(key, prefix);
          rc = db_cursor_next(c, &key, &value)) {
-        if (key.len != CLOCK_KEY || value.len != CLOCK_VALUE) {
+        rc = key.len == CLOCK_KEY
+                 ? decode_heads(v, (const uint8_t *)key.data + 8, value)
+                 : ECRDT_ECORRUPT;
+        if (rc == ECRDT_ECORRUPT)
             rc = txn_corrupt(t, "a clock");
-            break;
-        }
-        const uint8_t *p = value.data;
-        rc = vv_raise(v, (const uint8_t *)key.data + 8, load64(p),
-                      load64(p + 8));
         if (rc < 0)
             break;
     }
@@ -84,13 +96,16 @@ int clocks_load(ecrdt_txn *t, struct bucket *bk) {
     return ECRDT_OK;
 }
 
+/* The n heads of one origin from e on. */
 static int put_entry(ecrdt_txn *t, struct bucket *bk, uint32_t no,
-                     const struct head *e) {
-    uint8_t key[CLOCK_KEY], value[CLOCK_VALUE];
-    store64(value, e->seq);
-    store64(value + 8, e->h);
+                     const struct head *e, size_t n) {
+    uint8_t key[CLOCK_KEY], value[CLOCK_HEAD];
     buf_clear(&t->rec);
-    buf_put(&t->rec, value, sizeof value);
+    for (size_t i = 0; i < n; i++) {
+        store64(value, e[i].seq);
+        store64(value + 8, e[i].h);
+        buf_put(&t->rec, value, sizeof value);
+    }
     return db_put(t->db, DB_CLOCKS, clock_key(key, bk, no, e->origin), &t->rec);
 }
 
@@ -107,15 +122,17 @@ static int save_range(ecrdt_txn *t, struct bucket *bk, const struct range *r,
     static const struct vv none;
     const struct range *old = by_no(&bk->was, r->no);
     const struct vv *was = old ? &old->clk : &none;
-    for (size_t i = 0, j = 0; i < r->clk.n; i++) {
+    for (size_t i = 0, j = 0, n; i < r->clk.n; i += n) {
         const struct head *e = &r->clk.e[i];
+        n = vv_group(&r->clk, i);
         while (j < was->n &&
                memcmp(was->e[j].origin, e->origin, ORIGIN_SIZE) < 0)
             j++;
-        if ((j < was->n && !memcmp(&was->e[j], e, sizeof *e)) ||
-            !memcmp(e->origin, me, ORIGIN_SIZE))
+        bool same = j < was->n && vv_group(was, j) == n &&
+                    !memcmp(&was->e[j], e, n * sizeof *e);
+        if (same || !memcmp(e->origin, me, ORIGIN_SIZE))
             continue;
-        int rc = put_entry(t, bk, r->no, e);
+        int rc = put_entry(t, bk, r->no, e, n);
         if (rc < 0)
             return rc;
     }
@@ -177,13 +194,13 @@ int clocks_raise(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
                     clock_key(key, bk, (uint32_t)which, origin), &v);
     if (rc < 0)
         return rc;
-    if (rc == 1 && v.len != CLOCK_VALUE)
+    if (rc == 1 && v.len != CLOCK_HEAD)
         return txn_corrupt(t, "a clock");
     if (rc == 1 && load64(v.data) >= seq)
         return ECRDT_OK;
     struct head e = {.seq = seq};
     memcpy(e.origin, origin, ORIGIN_SIZE);
-    return put_entry(t, bk, (uint32_t)which, &e);
+    return put_entry(t, bk, (uint32_t)which, &e, 1);
 }
 
 int clocks_raise_all(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
@@ -203,7 +220,7 @@ static int seq_of(ecrdt_txn *t, struct bucket *bk, uint32_t no,
     slice v;
     *seq = 0;
     int rc = db_get(t->db, DB_CLOCKS, clock_key(key, bk, no, origin), &v);
-    if (rc == 1 && v.len != CLOCK_VALUE)
+    if (rc == 1 && v.len < CLOCK_HEAD)
         return txn_corrupt(t, "a clock");
     if (rc == 1)
         *seq = load64(v.data);

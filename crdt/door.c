@@ -158,6 +158,33 @@ static int take_dot(ecrdt_txn *t, struct bucket *bk, struct event *e) {
     return ECRDT_OK;
 }
 
+/* Gives a local event, but for its name complete, its e16. */
+static int name_event(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
+                      struct event *e) {
+    const uint8_t *me = origin_id(t, bk->head.me);
+    if (!me)
+        return db_err(t->db);
+    uint8_t *e16 = bk->e16s.data + (e->seq - bk->seq_before - 1) * CRYPTO_E16;
+    int rc = event_e16(e16, bk->salt, me, item_key_id(k), e, &t->scratch);
+    e->e16 = e16;
+    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
+}
+
+int door_restate(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+                 struct item *after, const struct event *w) {
+    struct event e = {.kind = event_base(w),
+                      .hlc = w->hlc,
+                      .payload = w->payload,
+                      .len = w->len};
+    int rc = take_dot(t, bk, &e);
+    if (rc == ECRDT_OK)
+        rc = name_event(t, bk, k, &e);
+    if (rc < 0)
+        return rc;
+    rc = item_append(after, &e);
+    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
+}
+
 int door_local_at(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
                   bool found, uint8_t kind, uint64_t hlc,
                   const struct payload *p) {
@@ -172,14 +199,9 @@ int door_local_at(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
         e.payload = t->payload.data;
         e.len = (uint32_t)t->payload.len;
     }
-    const uint8_t *me = origin_id(t, bk->head.me);
-    if (!me)
-        return db_err(t->db);
-    uint8_t *e16 = bk->e16s.data + (e.seq - bk->seq_before - 1) * CRYPTO_E16;
-    rc = event_e16(e16, bk->salt, me, item_key_id(k), &e, &t->scratch);
+    rc = name_event(t, bk, k, &e);
     if (rc < 0)
-        return db_stick(t->db, rc);
-    e.e16 = e16;
+        return rc;
     t->after.n = 0;
     struct event *slot = item_add(&t->after);
     if (!slot)

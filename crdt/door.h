@@ -26,6 +26,11 @@ int door_record(ecrdt_txn *t, const char *bucket, uint8_t tag, slice key,
 int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
              struct item *after, bool logged);
 
+/* Adds to after, from which the caller took what it supersedes, a local event
+ * that says what w says: kind, time and payload. Not yet put. */
+int door_restate(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+                 struct item *after, const struct event *w);
+
 /* A local event of kind (marks included) on k that supersedes all siblings of
  * t->before; one event per item and transaction. full_key and elem are the
  * caller's bytes (used if hashed), value the type's part of the payload. */

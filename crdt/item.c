@@ -13,6 +13,14 @@ struct event *item_add(struct item *it) {
     return e;
 }
 
+int item_append(struct item *it, const struct event *e) {
+    struct event *slot = item_add(it);
+    if (!slot)
+        return ECRDT_ENOMEM;
+    *slot = *e;
+    return ECRDT_OK;
+}
+
 void item_free(struct item *it) {
     alloc_free(it->ev);
     *it = (struct item){0};

@@ -48,6 +48,8 @@ struct event *item_add(struct item *it);
 /* Brings events that were added in any order into that of origins; of two by
  * one origin the one with the higher seq stays. */
 void item_sort(struct item *it);
+/* Adds a copy of e at the end. 0 or ECRDT_ENOMEM. */
+int item_append(struct item *it, const struct event *e);
 
 /* Frees the siblings; it is as new. */
 void item_free(struct item *it);

@@ -1,6 +1,7 @@
 /* reconcile.c: compares fingerprints of ranges with what is here, splits what
  * differs, and raises clocks where nothing does. */
 #include "crdt/reconcile.h"
+#include "crdt/chain.h"
 #include "crdt/clocks.h"
 #include "crdt/fp_scan.h"
 #include "lib/alloc.h"
@@ -356,7 +357,7 @@ static int raise_part(ecrdt_txn *t, struct bucket *bk, const struct fp_part *p,
     if (rc == ECRDT_OK && !p->bounded)
         to = bk->rs.n;
     for (; from < to && rc == ECRDT_OK; from++)
-        rc = vv_join(&bk->rs.r[from].clk, clk);
+        rc = chain_raise(t, bk, &bk->rs.r[from].clk, clk);
     return rc;
 }
 

@@ -11,6 +11,22 @@
 int replica_begin(ecrdt_store *s, bool write, uint32_t lock_timeout_ms,
                   ecrdt_txn **t);
 
+/* Begins a read transaction whose clocks may leave the store: counted before
+ * it is begun, so that the pairs of its heads are kept (see chain.h). What
+ * leaves must stem from such a one. ECRDT_EBUSY if writers overtake it all
+ * the time. */
+int replica_expose(ecrdt_store *s, ecrdt_txn **t);
+
+/* Looks at the clock that a peer told of a bucket, in a snapshot begun after
+ * it came: 1 = it shows that this store was copied or rolled back, call
+ * replica_renew(); 0; < 0. Cheap if the peer's heads of ours are known. */
+int replica_is_cloned(ecrdt_txn *t, const char *bucket,
+                      const struct ranges *heard);
+
+/* Looks again in the write transaction t and takes a new incarnation if need
+ * be, with a line in the log: 1 = taken, 0, < 0. */
+int replica_renew(ecrdt_txn *t, const char *bucket, const struct ranges *heard);
+
 /* What t's snapshot holds of a bucket; an absent bucket gives one range with
  * an empty clock. rs and floor must be empty; the caller frees them. */
 int replica_clock(ecrdt_txn *t, const char *bucket, struct ranges *rs,

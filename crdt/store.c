@@ -1,6 +1,6 @@
 /* store.c: opens a store's folder, and keeps one handle per store in the
  * process. */
-#include "crdt/store.h"
+#include "crdt/guard.h"
 #include "lib/alloc.h"
 #include "lib/dbfile.h"
 #include "lib/err.h"
@@ -140,7 +140,9 @@ static int write_new(ecrdt_txn *t, uint32_t durability) {
     int rc = meta_put_u32(t, "m.format", STORE_FORMAT);
     if (rc == ECRDT_OK)
         rc = meta_put_u32(t, "m.durability", durability);
-    return rc == ECRDT_OK ? origin_renew(t) : rc;
+    if (rc == ECRDT_OK)
+        rc = origin_renew(t);
+    return rc < 0 ? rc : guard_begin(t);
 }
 
 static const char *level_name(uint32_t level) {
@@ -203,7 +205,20 @@ static int needs_setup(ecrdt_txn *t, uint32_t flags) {
     if (flags & ECRDT_RDONLY)
         return ECRDT_OK;
     rc = meta_get_u32(t, "m.me", &me);
-    return rc < 0 ? rc : rc == 0 ? 1 : limit_changed(t, &limit);
+    if (rc <= 0)
+        return rc < 0 ? rc : 1;
+    rc = guard_check(t);
+    return rc != 0 ? rc : limit_changed(t, &limit);
+}
+
+/* A guard file without its data file: the store was here before. */
+static void warn_if_lost(const ecrdt_store *s) {
+    struct guard g;
+    if (guard_load(s->path, &g) == 1)
+        log_line(ECRDT_LOG_WARN,
+                 "msg=\"the data file of this store is lost, a new one is "
+                 "made: what peers have comes back from them\" store=\"%s\"",
+                 s->path);
 }
 
 static int setup(ecrdt_txn *t, uint32_t flags) {
@@ -220,6 +235,8 @@ static int setup(ecrdt_txn *t, uint32_t flags) {
             s->durability = level ? level : ECRDT_FULL;
         if (s->durability == ECRDT_EPHEMERAL)
             rc = boot_write(s);
+        else
+            warn_if_lost(s);
         return rc < 0 ? rc : write_new(t, s->durability);
     }
     rc = meta_get_u32(t, "m.me", &me);
@@ -230,7 +247,9 @@ static int setup(ecrdt_txn *t, uint32_t flags) {
              "store=\"%s\"",
              s->path);
     rc = s->durability == ECRDT_EPHEMERAL ? boot_write(s) : ECRDT_OK;
-    return rc < 0 ? rc : origin_renew(t);
+    if (rc == ECRDT_OK)
+        rc = origin_renew(t);
+    return rc < 0 ? rc : guard_begin(t);
 }
 
 static int prepare(ecrdt_store *s, uint32_t flags) {
@@ -316,10 +335,26 @@ static int open_files(ecrdt_store *s, const ecrdt_options *o) {
     return rc < 0 ? rc : db_open(&s->db, s->path, &conf);
 }
 
+int store_exposing(ecrdt_store *s, struct os_lock **out) {
+    int rc = ECRDT_OK;
+    pthread_mutex_lock(&table_gate);
+    if (!s->lock && !s->exposing) {
+        rc = os_lock_open(s->path, "lock.ecrdt", DEFAULT_MODE & 0666,
+                          &s->exposing);
+        if (rc < 0 && errno == EROFS)
+            rc = ECRDT_OK; /* nobody writes here */
+    }
+    *out = s->lock ? s->lock : s->exposing;
+    pthread_mutex_unlock(&table_gate);
+    return rc;
+}
+
 static void free_store(ecrdt_store *s) {
     if (s->wake_fd >= 0)
         close(s->wake_fd);
     os_lock_close(s->lock);
+    os_lock_close(s->exposing);
+    alloc_free(s->guard);
     alloc_free(s->wake_path);
     alloc_free(s->path);
     alloc_free(s);

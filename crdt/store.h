@@ -13,11 +13,16 @@
 
 enum { STORE_FORMAT = 2, BUCKET_SALT = 16 };
 
+struct guard; /* guard.h */
+
 struct ecrdt_store {
     struct ecrdt_store *next; /* in the process's table of open stores */
     struct db *db;
-    struct os_lock *lock; /* NULL if opened read-only */
-    int wake_fd;          /* -1 if opened read-only */
+    struct os_lock *lock;     /* NULL if opened read-only */
+    struct guard *guard;      /* of the session that this handle begins */
+    bool renewed;             /* ... with a new incarnation */
+    struct os_lock *exposing; /* of a read-only one, once it exposes */
+    int wake_fd;              /* -1 if opened read-only */
     char *path, *wake_path;
     uint64_t dev, ino; /* of the folder: one handle per store and process */
     uint64_t max_bytes;
@@ -27,13 +32,16 @@ struct ecrdt_store {
     _Atomic(ecrdt_txn *) spare; /* an ended one, for the next to begin */
     atomic_ullong pidns_reads;  /* see ecrdt_stats */
     atomic_bool core;           /* see replica_core() */
+    atomic_ullong fork_unknown, fork_merges; /* see ecrdt_stats */
 };
 
 /* The head record of a bucket: one writer function, head_save(). */
 struct bucket_head {
-    uint32_t me;          /* origin number of the present incarnation */
-    uint64_t seq, h, hlc; /* of the newest local event               */
-    uint64_t gen;         /* + 1 in each txn that applies, forgets ... */
+    uint32_t me;               /* origin number of the present incarnation */
+    uint64_t seq, h, hlc;      /* of the newest local event               */
+    uint64_t prev_seq, prev_h; /* the head before this one */
+    uint64_t exposures;        /* count that the commit of this head saw */
+    uint64_t gen;              /* + 1 in each txn that applies, forgets ... */
     uint8_t digest[16];
     uint64_t live, tombs;         /* live items, tomb siblings */
     uint64_t log_next, log_bytes; /* next arrival number, bytes on disk */
@@ -69,11 +77,12 @@ struct ecrdt_txn {
     pthread_t thread;         /* the one that holds the writer lock */
     char why[ERR_SENTENCE];   /* sentence of the failure that stuck */
     bool has_lock;
-    bool made_names;  /* buckets or origins that are lost by an abort */
-    bool sync;        /* a receipt was taken: durable when commit returns */
-    bool pending;     /* key heads or counter adds wait in keyheads */
-    uint64_t bytes;   /* written by this transaction */
-    uint64_t log_cap; /* of the dots log; 0 = not read yet */
+    bool begins_session; /* see guard.h */
+    bool made_names;     /* buckets or origins that are lost by an abort */
+    bool sync;           /* a receipt was taken: durable when commit returns */
+    bool pending;        /* key heads or counter adds wait in keyheads */
+    uint64_t bytes;      /* written by this transaction */
+    uint64_t log_cap;    /* of the dots log; 0 = not read yet */
     struct bucket **buckets;
     size_t n_buckets, cap_buckets;
     struct bucket *last; /* the bucket of the last call */
@@ -92,6 +101,10 @@ struct ecrdt_txn {
 
 /* EFORK, with a sentence, in a child of the process that opened s. */
 int store_check(ecrdt_store *s, const char *call);
+
+/* The lock whose count of exposures s takes part in; NULL if nobody can write
+ * to this store. A read-only handle opens it now. */
+int store_exposing(ecrdt_store *s, struct os_lock **out);
 
 /* ---- txn.c ---- */
 
@@ -137,9 +150,9 @@ int bucket_unmake(ecrdt_txn *t, const struct bucket *bk);
 /* Reads the head record; see txn_head(). */
 int head_load(ecrdt_txn *t, struct bucket *bk);
 
-/* Ends the chain of this transaction's own events, and gives every range the
- * store's own entry as it is then; the ranges must be loaded. */
-int head_settle(ecrdt_txn *t, struct bucket *bk);
+/* Ends the chain of the present incarnation: every range gets its entry, and
+ * the head is as of one that has made no event. The ranges must be loaded. */
+int head_close(ecrdt_txn *t, struct bucket *bk);
 
 /* The one function that writes a head; extends the chain h first. */
 int head_save(ecrdt_txn *t, struct bucket *bk);
@@ -162,6 +175,10 @@ int origin_no(ecrdt_txn *t, const uint8_t id[ORIGIN_SIZE], bool create,
 /* Takes a new incarnation: a fresh key pair; the old origin stays in all
  * clocks as a foreign, closed one (PROTOCOL D2). */
 int origin_renew(ecrdt_txn *t);
+
+/* A new incarnation if a clock that a peer told holds a head of the present
+ * one that is not on its chain: 1 = taken, 0 = no need, < 0 (PROTOCOL D5). */
+int origin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard);
 
 /* Number of the present incarnation. */
 int origin_me(ecrdt_txn *t, uint32_t *no);

@@ -2,6 +2,7 @@
  * which a commit writes. */
 #include "crdt/clocks.h"
 #include "crdt/counter.h"
+#include "crdt/guard.h"
 #include "crdt/iter.h"
 #include "crdt/keyhead.h"
 #include "crdt/store.h"
@@ -11,6 +12,8 @@
 #include "lib/log.h"
 #include "lib/mutant.h"
 #include <unistd.h>
+
+enum { EXPOSE_TRIES = 1000 };
 
 int txn_corrupt(ecrdt_txn *t, const char *what) {
     return db_stick(t->db,
@@ -70,7 +73,7 @@ static int begin(ecrdt_txn *t, uint32_t lock_timeout_ms) {
     rc = db_begin(s->db, true, &t->db);
     if (rc == ECRDT_OK)
         rc = db_cursor_open(t->db, DB_ITEMS, &t->items);
-    return rc;
+    return rc == ECRDT_OK ? guard_begin(t) : rc;
 }
 
 void txn_delete(ecrdt_txn *t) {
@@ -102,6 +105,7 @@ static void txn_reset(ecrdt_txn *t, bool committed) {
     t->last = NULL;
     t->why[0] = 0;
     t->has_lock = t->made_names = t->pending = t->sync = false;
+    t->begins_session = false;
     t->bytes = t->log_cap = 0;
     buf_trim(&t->rec);
     buf_trim(&t->payload);
@@ -152,6 +156,24 @@ int replica_begin(ecrdt_store *s, bool write, uint32_t lock_timeout_ms,
     }
     *out = t;
     return ECRDT_OK;
+}
+
+int replica_expose(ecrdt_store *s, ecrdt_txn **t) {
+    struct os_lock *lock;
+    int rc = store_exposing(s, &lock);
+    for (int i = 0; i < EXPOSE_TRIES && rc == ECRDT_OK; i++) {
+        uint64_t exposure = lock ? os_lock_expose(lock) : 0;
+        rc = replica_begin(s, false, 0, t);
+        if (rc < 0 || !lock || !os_lock_overtaken(lock, exposure))
+            return rc;
+        ecrdt_abort(*t); /* it may hold a head that has seen the count */
+        *t = NULL;
+    }
+    return rc < 0 ? rc
+                  : err_set(ECRDT_EBUSY,
+                            "cannot take a snapshot of store %s to send: "
+                            "writers overtook it %d times; try again",
+                            s->path, EXPOSE_TRIES);
 }
 
 ecrdt_txn *ecrdt_read(ecrdt_store *s) {
@@ -237,6 +259,8 @@ int ecrdt_commit(ecrdt_txn *t) {
         rc = db_commit(t->db);
     t->db = NULL;
     bool committed = rc == ECRDT_OK;
+    if (committed)
+        guard_committed(t);
     if (committed && t->sync && !MUTANT(receiptsync)) /* receipt: D1 */
         rc = replica_flush(t->s);
     if (committed && os_lock_watched(t->s->lock))

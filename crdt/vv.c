@@ -1,24 +1,36 @@
 /* vv.c: version vectors of chained heads: lookup, order, join, codec. */
 #include "crdt/vv.h"
 #include "lib/alloc.h"
+#include "lib/mutant.h"
 
 /* Index of the first entry >= origin; *found if it is origin's. */
 static size_t find(const struct vv *v, const uint8_t *origin, bool *found) {
     size_t lo = 0, hi = v->n;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        int c = memcmp(v->e[mid].origin, origin, ORIGIN_SIZE);
-        if (c == 0) {
-            *found = true;
-            return mid;
-        }
-        if (c < 0)
+        if (memcmp(v->e[mid].origin, origin, ORIGIN_SIZE) < 0)
             lo = mid + 1;
         else
             hi = mid;
     }
-    *found = false;
+    *found = lo < v->n && !memcmp(v->e[lo].origin, origin, ORIGIN_SIZE);
     return lo;
+}
+
+size_t vv_group(const struct vv *v, size_t i) {
+    size_t n = 1;
+    while (i + n < v->n &&
+           !memcmp(v->e[i + n].origin, v->e[i].origin, ORIGIN_SIZE))
+        n++;
+    return n;
+}
+
+const struct head *vv_heads(const struct vv *v,
+                            const uint8_t origin[ORIGIN_SIZE], size_t *n) {
+    bool found;
+    size_t i = find(v, origin, &found);
+    *n = found ? vv_group(v, i) : 0;
+    return found ? &v->e[i] : NULL;
 }
 
 uint64_t vv_seq(const struct vv *v, const uint8_t origin[ORIGIN_SIZE]) {
@@ -27,68 +39,120 @@ uint64_t vv_seq(const struct vv *v, const uint8_t origin[ORIGIN_SIZE]) {
     return found ? v->e[i].seq : 0;
 }
 
-int vv_raise(struct vv *v, const uint8_t origin[ORIGIN_SIZE], uint64_t seq,
-             uint64_t h) {
-    if (!seq)
-        return ECRDT_OK;
-    bool found;
-    size_t i = find(v, origin, &found);
-    if (found && v->e[i].seq >= seq)
-        return ECRDT_OK;
-    if (!found) {
-        int rc = alloc_grow(&v->e, &v->cap, v->n + 1, sizeof *v->e);
-        if (rc < 0)
-            return rc;
-        memmove(v->e + i + 1, v->e + i, (v->n - i) * sizeof *v->e);
-        v->n++;
-        memcpy(v->e[i].origin, origin, ORIGIN_SIZE);
-    }
-    v->e[i].seq = seq;
-    v->e[i].h = h;
+/* Makes was entries from at on into is. 0 or ECRDT_ENOMEM. */
+static int resize_at(struct vv *v, size_t at, size_t was, size_t is) {
+    int rc = alloc_grow(&v->e, &v->cap, v->n - was + is, sizeof *v->e);
+    if (rc < 0)
+        return rc;
+    memmove(v->e + at + is, v->e + at + was, (v->n - at - was) * sizeof *v->e);
+    v->n = v->n - was + is;
     return ECRDT_OK;
 }
 
-/* Both are sorted: count the union, then fill from the back in place. */
-int vv_join(struct vv *v, const struct vv *o) {
-    size_t n = 0;
-    for (size_t i = 0, j = 0; i < v->n || j < o->n; n++) {
-        int c = i == v->n ? 1
-                : j == o->n
-                    ? -1
-                    : memcmp(v->e[i].origin, o->e[j].origin, ORIGIN_SIZE);
-        i += c <= 0;
-        j += c >= 0;
+int vv_set_heads(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
+                 const struct head *heads, size_t n) {
+    bool found;
+    size_t i = find(v, origin, &found);
+    int rc = resize_at(v, i, found ? vv_group(v, i) : 0, n);
+    if (rc == ECRDT_OK && n)
+        memcpy(v->e + i, heads, n * sizeof *heads);
+    return rc;
+}
+
+int vv_raise(struct vv *v, const uint8_t origin[ORIGIN_SIZE], uint64_t seq,
+             uint64_t h) {
+    struct head e = {.seq = seq, .h = h};
+    if (seq <= vv_seq(v, origin))
+        return ECRDT_OK;
+    memcpy(e.origin, origin, ORIGIN_SIZE);
+    return vv_set_heads(v, origin, &e, 1);
+}
+
+int vv_head_order(const struct head *a, const struct head *b) {
+    int c = memcmp(a->origin, b->origin, ORIGIN_SIZE);
+    return c != 0             ? c
+           : a->seq != b->seq ? (a->seq > b->seq ? -1 : 1)
+                              : (a->h > b->h) - (a->h < b->h);
+}
+
+static bool has_same(const struct head *heads, size_t n, const struct head *x) {
+    for (size_t i = 0; i < n; i++)
+        if (heads[i].seq == x->seq &&
+            (heads[i].h == x->h || !heads[i].h || !x->h))
+            return true;
+    return false;
+}
+
+bool vv_heads_le(const struct head *a, size_t na, const struct head *b,
+                 size_t nb) {
+    if (na > nb)
+        return false;
+    for (size_t i = 0, j = 0; i < na; i++) {
+        if (has_same(b, nb, &a[i]))
+            continue;
+        while (j < nb && has_same(a, na, &b[j]))
+            j++; /* taken */
+        if (j == nb || b[j].seq < a[i].seq ||
+            (b[j].seq == a[i].seq && !MUTANT(nochain)))
+            return false;
+        j++;
     }
-    int rc = alloc_grow(&v->e, &v->cap, n, sizeof *v->e);
+    return true;
+}
+
+/* Of two entries one of which covers the other: is it b that covers a? */
+static bool heads_less(const struct head *a, size_t na, const struct head *b,
+                       size_t nb) {
+    return a->seq != b->seq
+               ? a->seq < b->seq
+               : vv_heads_le(a, na, b, nb) && !vv_heads_le(b, nb, a, na);
+}
+
+/* The next group of entries of one origin on either side; n = 0: that side
+ * has none of this origin. */
+struct pairing {
+    size_t i, j, ni, nj;
+};
+
+static bool next_pairing(const struct vv *a, const struct vv *b,
+                         struct pairing *p) {
+    p->i += p->ni;
+    p->j += p->nj;
+    if (p->i == a->n && p->j == b->n)
+        return false;
+    int c = p->i == a->n ? 1
+            : p->j == b->n
+                ? -1
+                : memcmp(a->e[p->i].origin, b->e[p->j].origin, ORIGIN_SIZE);
+    p->ni = c <= 0 ? vv_group(a, p->i) : 0;
+    p->nj = c >= 0 ? vv_group(b, p->j) : 0;
+    return true;
+}
+
+int vv_join(struct vv *v, const struct vv *o) {
+    struct vv sum = {0};
+    struct pairing p = {0};
+    int rc = alloc_grow(&sum.e, &sum.cap, v->n + o->n, sizeof *sum.e);
     if (rc < 0)
         return rc;
-    size_t i = v->n, j = o->n;
-    for (size_t k = n; k > 0 && j > 0;) {
-        int c = i == 0 ? -1
-                       : memcmp(v->e[i - 1].origin, o->e[j - 1].origin,
-                                ORIGIN_SIZE);
-        struct head next = c < 0 ? o->e[j - 1] : v->e[i - 1];
-        if (c == 0 && o->e[j - 1].seq > next.seq)
-            next = o->e[j - 1];
-        i -= c >= 0;
-        j -= c <= 0;
-        v->e[--k] = next;
+    while (next_pairing(v, o, &p)) {
+        bool theirs =
+            !p.ni || (p.nj && heads_less(v->e + p.i, p.ni, o->e + p.j, p.nj));
+        size_t n = theirs ? p.nj : p.ni;
+        memcpy(sum.e + sum.n, theirs ? o->e + p.j : v->e + p.i,
+               n * sizeof *sum.e);
+        sum.n += n;
     }
-    v->n = n;
+    vv_free(v);
+    *v = sum;
     return ECRDT_OK;
 }
 
 bool vv_le(const struct vv *a, const struct vv *b) {
-    size_t j = 0;
-    for (size_t i = 0; i < a->n; i++) {
-        while (j < b->n &&
-               memcmp(b->e[j].origin, a->e[i].origin, ORIGIN_SIZE) < 0)
-            j++;
-        if (j == b->n ||
-            memcmp(b->e[j].origin, a->e[i].origin, ORIGIN_SIZE) != 0 ||
-            b->e[j].seq < a->e[i].seq)
+    struct pairing p = {0};
+    while (next_pairing(a, b, &p))
+        if (!vv_heads_le(a->e + p.i, p.ni, b->e + p.j, p.nj))
             return false;
-    }
     return true;
 }
 
@@ -119,9 +183,14 @@ void vv_free(struct vv *v) {
 
 uint64_t vv_missing(const struct vv *a, const struct vv *b) {
     uint64_t missing = 0;
-    for (size_t i = 0; i < a->n; i++) {
-        uint64_t known = vv_seq(b, a->e[i].origin);
-        if (a->e[i].seq > known && !add_u64(&missing, a->e[i].seq - known))
+    struct pairing p = {0};
+    while (next_pairing(a, b, &p)) {
+        const struct head *x = a->e + p.i, *y = b->e + p.j;
+        if (vv_heads_le(x, p.ni, y, p.nj))
+            continue;
+        uint64_t known = p.nj ? y->seq : 0;
+        uint64_t n = x->seq > known ? x->seq - known : 1; /* a branch */
+        if (!add_u64(&missing, n))
             return UINT64_MAX;
     }
     return missing;
@@ -138,20 +207,31 @@ void vv_encode(struct buf *out, const struct vv *v) {
     }
 }
 
+static bool in_order(const struct vv *v, const struct head *e) {
+    bool many =
+        v->n >= VV_MAX_HEADS &&
+        !memcmp(v->e[v->n - VV_MAX_HEADS].origin, e->origin, ORIGIN_SIZE);
+    return !many && (!v->n || vv_head_order(&v->e[v->n - 1], e) < 0);
+}
+
 static int decode_entry(struct unpack *u, struct vv *v) {
+    struct head e;
     const uint8_t *origin = unpack_bin_exact(u, ORIGIN_SIZE);
-    uint64_t seq = unpack_uint(u);
+    e.seq = unpack_uint(u);
     const uint8_t *h = unpack_bin_exact(u, 8);
     if (u->err)
         return u->err;
-    if (!seq ||
-        (v->n && memcmp(v->e[v->n - 1].origin, origin, ORIGIN_SIZE) >= 0)) {
+    memcpy(e.origin, origin, ORIGIN_SIZE);
+    e.h = load64(h);
+    if (!e.seq || !in_order(v, &e)) {
         unpack_fail(u);
         return u->err;
     }
-    int rc = vv_raise(v, origin, seq, load64(h));
+    int rc = alloc_grow(&v->e, &v->cap, v->n + 1, sizeof *v->e);
     if (rc < 0)
         u->err = rc;
+    else
+        v->e[v->n++] = e;
     return rc;
 }
 

@@ -4,14 +4,20 @@
 #define CRDT_VV_H
 #include "lib/pack.h"
 
-enum { ORIGIN_SIZE = 16, VV_MAX_ENTRIES = 1000000 };
+enum {
+    ORIGIN_SIZE = 16,
+    VV_MAX_ENTRIES = 1000000,
+    VV_MAX_HEADS = 16 /* of one origin, after forks */
+};
 
 struct head {
     uint8_t origin[ORIGIN_SIZE];
     uint64_t seq, h;
 };
 
-/* Sorted by origin, no entry with seq 0. Zero-initialise, vv_free(). */
+/* Sorted by origin, no entry with seq 0. An origin has one entry, its head;
+ * after a fork (PROTOCOL D6) it has one for each branch, the greatest seq
+ * first. Zero-initialise, vv_free(). */
 struct vv {
     struct head *e;
     size_t n, cap;
@@ -20,20 +26,43 @@ struct vv {
 /* The sequence number known of origin, 0 if none. */
 uint64_t vv_seq(const struct vv *v, const uint8_t origin[ORIGIN_SIZE]);
 
+/* Heads of origin, borrowed; NULL and 0 if it has none. */
+const struct head *vv_heads(const struct vv *v,
+                            const uint8_t origin[ORIGIN_SIZE], size_t *n);
+
+/* How many heads the origin has whose first entry is number i. */
+size_t vv_group(const struct vv *v, size_t i);
+
+/* Replaces the heads of origin by n others, in order. 0 or ECRDT_ENOMEM. */
+int vv_set_heads(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
+                 const struct head *heads, size_t n);
+
 /* Is (origin, seq) <= v? */
 static inline bool vv_covers(const struct vv *v,
                              const uint8_t origin[ORIGIN_SIZE], uint64_t seq) {
     return seq <= vv_seq(v, origin);
 }
 
-/* Raises origin's entry to (seq, h) if seq is greater. 0 or ECRDT_ENOMEM. */
+/* The order of heads: by origin, the greater seq first, by h. */
+int vv_head_order(const struct head *a, const struct head *b);
+
+/* May the heads a of an origin lie on the chains of its heads b, as far as
+ * numbers show? A chain has one hash at a seq, and two heads that do not lie
+ * on one another need two that they lie on. */
+bool vv_heads_le(const struct head *a, size_t na, const struct head *b,
+                 size_t nb);
+
+/* Makes (seq, h) the one head of origin if seq is greater. 0 or ECRDT_ENOMEM.
+ */
 int vv_raise(struct vv *v, const uint8_t origin[ORIGIN_SIZE], uint64_t seq,
              uint64_t h);
 
-/* v = max(v, o), entry by entry. 0 or ECRDT_ENOMEM. */
+/* v = max(v, o), entry by entry, each of which covers the other or is covered
+ * by it: branches are joined elsewhere. 0 or ECRDT_ENOMEM. */
 int vv_join(struct vv *v, const struct vv *o);
 
-/* Is every entry of a covered by b? */
+/* Is every entry of a covered by b, as far as numbers and hashes alone show?
+ * Equal seqs need equal hashes; entries without a hash (0) have only seqs. */
 bool vv_le(const struct vv *a, const struct vv *b);
 
 /* Same entries, chain hashes included? */
@@ -45,10 +74,11 @@ int vv_copy(struct vv *dst, const struct vv *src);
 /* Frees the entries; v is empty again. */
 void vv_free(struct vv *v);
 
-/* Sum over the entries of a of what b lacks (events missing at b). */
+/* Sum over the entries of a of what b lacks (events missing at b); 1 for a
+ * branch that shows in its hash alone. */
 uint64_t vv_missing(const struct vv *a, const struct vv *b);
 
-/* msgpack: array of 3n: origin, seq, h as 8 bytes, sorted by origin. */
+/* msgpack: array of 3n: origin, seq, h as 8 bytes, in order. */
 void vv_encode(struct buf *out, const struct vv *v);
 
 /* Appends to the empty v; sticky error in u. 0 or a negative code. */

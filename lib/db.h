@@ -53,6 +53,9 @@ void db_forget(struct db *db);
 /* Sets how much a commit waits for the disk. */
 int db_set_sync(struct db *db, enum db_sync sync);
 
+/* The open data file; -1 without one. */
+int db_env_fd(struct db *db);
+
 /* Flushes all commits of all processes to the disk. */
 int db_flush(struct db *db);
 

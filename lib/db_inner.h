@@ -72,9 +72,6 @@ void db_env_each_free(struct db *db,
  * it; DB_TABLES stands for the free pages. 0 or < 0. */
 int db_check_root(struct db *db, unsigned table, const char *name);
 
-/* Descriptor of the data file. */
-int db_env_fd(struct db *db);
-
 /* Bytes that LMDB may map behind the limit, for what may go past it. */
 enum { DB_BEHIND_LIMIT = 64 << 20 };
 

@@ -2,6 +2,7 @@
  * because LMDB's own has no timeout and cannot say who holds it. */
 #include "lib/alloc.h"
 #include "lib/assert.h"
+#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/os.h"
 #include <errno.h>
@@ -26,6 +27,9 @@ struct lock_area {
     atomic_ullong since_ms;       /* monotonic */
     atomic_ullong owner_start;    /* tells pids of one number apart */
     atomic_ullong until[WAITERS]; /* when each waiter gives up; 0 = free */
+    atomic_ullong session;        /* see os_lock_session() */
+    atomic_ullong exposures;      /* snapshots that left, or are about to */
+    atomic_ullong exposures_seen; /* the most that a writer has read */
     pthread_mutex_t mutex;
 };
 #define LOCK_MAGIC (0x45434c33u ^ (unsigned)sizeof(struct lock_area) << 16)
@@ -123,6 +127,10 @@ static void make_mutex(struct lock_area *a) {
     pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
     pthread_mutex_init(&a->mutex, &attr);
     pthread_mutexattr_destroy(&attr);
+    unsigned long long start; /* of no head that a store has saved */
+    crypto_random(&start, sizeof start);
+    atomic_store(&a->exposures, start);
+    atomic_store(&a->exposures_seen, start - 1);
     atomic_store(&a->magic, LOCK_MAGIC);
 }
 
@@ -292,4 +300,31 @@ uint32_t os_lock_waiters(const struct os_lock *l) {
         n += atomic_load_explicit(&l->area->until[i], memory_order_relaxed) >=
              now;
     return n;
+}
+
+/* ---- exposures ------------------------------------------------------------
+ */
+
+uint64_t os_lock_expose(struct os_lock *l) {
+    return atomic_fetch_add(&l->area->exposures, 1) + 1;
+}
+
+bool os_lock_overtaken(const struct os_lock *l, uint64_t exposure) {
+    return (int64_t)(atomic_load(&l->area->exposures_seen) - exposure) >= 0;
+}
+
+uint64_t os_lock_exposures(struct os_lock *l) {
+    unsigned long long n = atomic_load(&l->area->exposures);
+    atomic_store(&l->area->exposures_seen, n);
+    return n;
+}
+
+/* ---- sessions ----------------------------------------------------------- */
+
+uint64_t os_lock_session(const struct os_lock *l) {
+    return atomic_load_explicit(&l->area->session, memory_order_acquire);
+}
+
+void os_lock_begin_session(struct os_lock *l, uint64_t id) {
+    atomic_store_explicit(&l->area->session, id, memory_order_release);
 }

@@ -81,4 +81,18 @@ bool os_lock_watched(const struct os_lock *l);
 /* Threads of all processes that wait for the lock now. */
 uint32_t os_lock_waiters(const struct os_lock *l);
 
+/* A session lasts from when somebody opens the lock until nobody has it open.
+ * Its id, given by whoever is the first to need one; 0 = not yet. */
+uint64_t os_lock_session(const struct os_lock *l);
+void os_lock_begin_session(struct os_lock *l, uint64_t id);
+
+/* A count of the snapshots whose content leaves the store; it starts at
+ * random whenever the file's content is made anew. os_lock_expose() counts
+ * one, before it is taken, and gives its number. os_lock_exposures() is the
+ * writer's look at the count, under the lock; os_lock_overtaken() says whether
+ * a writer has looked and seen that exposure. */
+uint64_t os_lock_expose(struct os_lock *l);
+uint64_t os_lock_exposures(struct os_lock *l);
+bool os_lock_overtaken(const struct os_lock *l, uint64_t exposure);
+
 #endif

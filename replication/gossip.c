@@ -173,13 +173,62 @@ static void name_fillers(struct gossip *g, uint64_t now_ms) {
     }
 }
 
-static int push_round(struct gossip *g, uint64_t now_ms) {
+/* A snapshot that was exposed before need not be counted again. */
+static int begin_round(struct gossip *g) {
     int rc = replica_begin(g->store, false, 0, &g->push.txn);
+    if (rc < 0 || replica_snapshot_id(g->push.txn) == g->snapshot)
+        return rc;
+    ecrdt_abort(g->push.txn);
+    g->push.txn = NULL;
+    return replica_expose(g->store, &g->push.txn);
+}
+
+/* The first mirror whose clock shows that this store was copied or rolled
+ * back (PROTOCOL D5); NULL if there is none. */
+static int find_clone(struct gossip *g, struct mirror **out) {
+    *out = NULL;
+    for (size_t i = 0; i < g->n; i++) {
+        const struct mirrors *ms = &g->sessions[i]->mirrors;
+        for (size_t k = 0; k < ms->n; k++) {
+            struct mirror *m = ms->m[k];
+            int rc = m->unchecked ? replica_is_cloned(g->push.txn, m->bucket,
+                                                      &m->heard->ranges)
+                                  : 0;
+            m->unchecked = rc != 0;
+            if (rc < 0)
+                return rc;
+            if (rc == 1) {
+                *out = m;
+                return 0;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Takes a new incarnation; nothing is sent before. 1 = the writer lock is
+ * held: try again soon. */
+static int renew(struct gossip *g, const struct mirror *m) {
+    ecrdt_txn *t;
+    int rc = replica_begin(g->store, true, APPLY_LOCK_MS, &t);
+    if (rc < 0)
+        return rc == ECRDT_EBUSY ? 1 : rc;
+    rc = replica_renew(t, m->bucket, &m->heard->ranges);
+    if (rc < 0)
+        ecrdt_abort(t);
+    return rc < 0 ? rc : ecrdt_commit(t);
+}
+
+static int push_round(struct gossip *g, uint64_t now_ms) {
+    int rc = begin_round(g);
     if (rc < 0)
         return rc;
     g->push.now_ms = now_ms;
+    struct mirror *clone = NULL;
     rc = refresh(g, g->push.txn);
-    for (int made = 0; !rc && made < GOSSIP_ROUND_CHUNKS;) {
+    if (!rc)
+        rc = find_clone(g, &clone);
+    for (int made = 0; !rc && !clone && made < GOSSIP_ROUND_CHUNKS;) {
         int n = push_pass(g);
         made += n;
         if (!n)
@@ -187,7 +236,7 @@ static int push_round(struct gossip *g, uint64_t now_ms) {
     }
     ecrdt_abort(g->push.txn);
     g->push.txn = NULL;
-    return rc;
+    return !rc && clone ? renew(g, clone) : rc;
 }
 
 void gossip_wake(struct gossip *g, uint64_t now_ms) {
@@ -214,7 +263,10 @@ static void push_when_due(struct gossip *g, uint64_t now_ms) {
         return;
     g->wake_at_ms = 0;
     g->round_at_ms = 0;
-    if (push_round(g, now_ms) < 0) {
+    int rc = push_round(g, now_ms);
+    if (rc > 0)
+        g->round_at_ms = now_ms + APPLY_BUSY_MS;
+    if (rc < 0) {
         g->round_at_ms = now_ms + GOSSIP_RETRY_MS;
         log_line(ECRDT_LOG_ERROR, "msg=\"cannot read the store\" error=\"%s\"",
                  ecrdt_errmsg());

@@ -137,6 +137,7 @@ int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
     clock_state_unref(m->heard);
     m->heard = c->state;
     c->state = NULL;
+    m->unchecked = true;
     m->talk.at_ms = 0;
     return rc;
 }

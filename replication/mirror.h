@@ -60,6 +60,7 @@ struct mirror {
     uint64_t seen;          /* version of view last compared with peer */
     uint64_t not_before_ms; /* no chunk earlier than this */
     unsigned fruitless;     /* chunks in a row that changed nothing there */
+    bool unchecked;         /* heard, and not yet looked at for clones */
     bool look;              /* the peer may lack something */
     bool bulk;              /* the last chunk left something behind */
     bool wait;              /* the peer asked us to hold our bulk */

@@ -267,7 +267,7 @@ static enum reconciler_work next_work(struct session *s, uint64_t now_ms) {
 static int begin_work(struct reconciler *r, struct session *s,
                       uint64_t now_ms) {
     uint8_t key[32];
-    int rc = replica_begin(r->store, false, 0, &r->txn);
+    int rc = replica_expose(r->store, &r->txn);
     if (!rc)
         rc = replica_flush(r->store);
     if (rc < 0) {

@@ -160,6 +160,7 @@ uint64_t session_push_at(const struct session *s, size_t n_views) {
     for (size_t i = 0; i < s->mirrors.n; i++) {
         const struct mirror *m = s->mirrors.m[i];
         uint64_t tell = tell_at(s, m), push = push_at(s, m);
+        at = m->unchecked ? 0 : at;
         at = tell < at ? tell : at;
         at = push < at ? push : at;
     }

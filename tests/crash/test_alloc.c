@@ -173,8 +173,8 @@ static bool scenario(void) {
 
 static void clean(void) {
     static const char *const names[] = {"data.mdb", "lock.mdb", "lock.ecrdt",
-                                        "wake", "boot"};
-    for (int i = 0; i < 5; i++) {
+                                        "guard",    "wake",     "boot"};
+    for (int i = 0; i < 6; i++) {
         unlink(path_join(store, names[i]));
         unlink(path_join(copy, names[i]));
     }

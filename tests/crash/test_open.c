@@ -144,8 +144,8 @@ static void permissions(void **state) {
     assert_int_equal(kit_child(as_nobody, &yes), -ECRDT_EIO);
     assert_int_equal(kit_child(as_nobody, &no), -ECRDT_EIO);
     static const char *const files[] = {"data.mdb", "lock.mdb", "lock.ecrdt",
-                                        "wake"};
-    for (int i = 0; i < 4; i++)
+                                        "guard", "wake"};
+    for (int i = 0; i < 5; i++)
         assert_int_equal(chown(path_join(store, files[i]), (uid_t)-1, NOBODY),
                          0);
     /* A folder that cannot be written to, with files that can. */
@@ -162,7 +162,7 @@ static void set_group_of_the_folder(void **state) {
     assert_int_equal(stat(store, &st), 0);
     assert_int_equal(st.st_mode & 07777, 02770);
     static const char *const files[] = {"data.mdb", "lock.mdb", "lock.ecrdt",
-                                        "wake"};
+                                        "guard", "wake"};
     for (int i = 0; i < 4; i++) {
         assert_int_equal(stat(path_join(store, files[i]), &st), 0);
         assert_int_equal(st.st_mode & 07777, 0660);

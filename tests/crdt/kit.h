@@ -3,7 +3,7 @@
 #ifndef TESTS_CRDT_KIT_H
 #define TESTS_CRDT_KIT_H
 #include "crdt/chunk.h"
-#include "crdt/store.h"
+#include "crdt/guard.h"
 #include "tests/support/test.h"
 
 enum { KIT_STORES = 18 };
@@ -164,9 +164,16 @@ static inline void kit_same_digest(size_t i, size_t k) {
 /* ---- chunks ----------------------------------------------------------------
  */
 
+/* A snapshot whose content leaves the store. */
+static inline ecrdt_txn *kit_expose(size_t i) {
+    ecrdt_txn *t;
+    assert_ok(replica_expose(kit(i), &t));
+    return t;
+}
+
 static inline void kit_clock(size_t i, struct ranges *rs) {
     struct vv floor = {0};
-    ecrdt_txn *t = kit_read(i);
+    ecrdt_txn *t = kit_expose(i);
     ranges_free(rs);
     assert_ok(replica_clock(t, KIT_B, rs, &floor));
     ecrdt_abort(t);
@@ -178,7 +185,7 @@ static inline int kit_build(size_t i, struct ranges *peer, uint32_t items,
                             struct buf *out) {
     struct chunk_budget budget = {CHUNK_PUSH_BYTES, items};
     struct chunk_built built;
-    ecrdt_txn *t = kit_read(i);
+    ecrdt_txn *t = kit_expose(i);
     buf_clear(out);
     int rc = chunk_build(t, KIT_B, peer, &budget, NULL, out, &built);
     ecrdt_abort(t);
@@ -206,6 +213,30 @@ static inline void kit_pull_by(size_t to, size_t from, uint32_t items) {
     }
     ranges_free(&peer);
     buf_free(&out);
+}
+
+/* One chunk, whatever comes of it: 1 if there was one. */
+static inline int kit_try_by(size_t to, size_t from, uint32_t items) {
+    struct ranges peer = {0};
+    struct buf out = {0};
+    kit_clock(to, &peer);
+    int any = kit_build(from, &peer, items, &out);
+    if (any)
+        kit_apply(to, buf_slice(&out));
+    ranges_free(&peer);
+    buf_free(&out);
+    return any;
+}
+static inline int kit_try(size_t to, size_t from) {
+    return kit_try_by(to, from, CHUNK_PUSH_ITEMS);
+}
+
+/* After a copy of the folder: all that a guard could tell it by agrees. */
+static inline void kit_twin(size_t i) {
+    struct guard g;
+    assert_code(1, guard_load(kit_path(i), &g));
+    guard_facts_read(kit_path(i), &g.facts);
+    assert_ok(guard_save(kit_path(i), 0660, &g, false));
 }
 
 static inline void kit_pull(size_t to, size_t from) {

@@ -139,9 +139,9 @@ static void versions_and_names(void **state) {
     struct chunk c;
     forge_put(&c, 1, 1, "k", "v");
     forge_end(&c, &bytes);
-    bytes.data[1] = 2; /* [1, ...] */
+    bytes.data[1] = 3; /* [2, ...] */
     assert_code(ECRDT_EVERSION, decode(buf_slice(&bytes)));
-    assert_true(strstr(ecrdt_errmsg(), "format 2") != NULL);
+    assert_true(strstr(ecrdt_errmsg(), "format 3") != NULL);
     static const struct {
         size_t len;
         int rc;

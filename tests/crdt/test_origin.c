@@ -157,7 +157,9 @@ static void own_events_from_the_future_renew(void **state) {
     /* Put the earlier state in our place, identity and all. */
     ecrdt_txn *t = kit_write(0);
     struct bucket *bk = kit_bucket(t);
-    bk->head.seq = 1;
+    bk->head.seq = bk->seq_before = 1;
+    bk->head.h = bk->head.prev_h;
+    bk->head.prev_seq = 0;
     bk->head_dirty = true;
     assert_ok(ecrdt_commit(t));
     struct ranges peer = {0};

@@ -48,7 +48,8 @@ struct world {
 
 static inline ecrdt_txn *world_begin(struct node *nd, bool write) {
     ecrdt_txn *t;
-    assert_ok(replica_begin(nd->s, write, 5000, &t));
+    assert_ok(write ? replica_begin(nd->s, write, 5000, &t)
+                    : replica_expose(nd->s, &t));
     return t;
 }
 

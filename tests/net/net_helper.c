@@ -2,6 +2,7 @@
  * shell scripts: one verb a run. */
 #include "crdt/clocks.h"
 #include "crdt/door.h"
+#include "crdt/guard.h"
 #include "edgecrdt_sync.h"
 #include "lib/crypto.h"
 #include "replication/link/channel.h"
@@ -555,21 +556,31 @@ static int half(char **a) {
     return n < 0 && errno == EAGAIN;
 }
 
+/* twin STORE: lets a copied folder look as if it were the original: all that
+ * its guard could tell it by agrees. */
+static int twin(char **a) {
+    struct guard g;
+    if (guard_load(a[0], &g) != 1)
+        die("guard");
+    guard_facts_read(a[0], &g.facts);
+    return guard_save(a[0], 0660, &g, true) < 0;
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*fn)(char **a);
         int args;
-    } verbs[] = {{"keygen", keygen, 1},    {"init", init, 2},
-                 {"set", set, 4},          {"fill", fill, 6},
-                 {"wait", wait_value, 5},  {"digest", digest, 2},
-                 {"same", same, 4},        {"load", load, 5},
-                 {"latency", latency, 4},  {"hold", hold, 1},
-                 {"tamper", tamper, 4},    {"differ", differ, 6},
-                 {"peers", peers, 1},      {"sync", sync_with, 4},
-                 {"garbage", garbage, 2},  {"hostile", hostile, 5},
-                 {"deaf", deaf, 5},        {"half", half, 2},
-                 {"receipts", receipts, 3}};
+    } verbs[] = {{"keygen", keygen, 1},     {"init", init, 2},
+                 {"set", set, 4},           {"fill", fill, 6},
+                 {"wait", wait_value, 5},   {"digest", digest, 2},
+                 {"same", same, 4},         {"load", load, 5},
+                 {"latency", latency, 4},   {"hold", hold, 1},
+                 {"tamper", tamper, 4},     {"differ", differ, 6},
+                 {"peers", peers, 1},       {"sync", sync_with, 4},
+                 {"garbage", garbage, 2},   {"hostile", hostile, 5},
+                 {"deaf", deaf, 5},         {"half", half, 2},
+                 {"receipts", receipts, 3}, {"twin", twin, 1}};
     if (crypto_init() < 0)
         die("crypto");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)

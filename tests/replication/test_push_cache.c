@@ -21,7 +21,7 @@ static void look(struct world *w, struct view *v) {
     v->state = clock_state_new();
     v->version++;
     strcpy(v->bucket, "b");
-    assert_ok(replica_begin(w->node[0].s, false, 0, &t));
+    assert_ok(replica_expose(w->node[0].s, &t));
     assert_ok(replica_clock(t, "b", &v->state->ranges, &v->state->floor));
     ecrdt_abort(t);
 }
@@ -35,15 +35,17 @@ static void equal_peers_share(void **state) {
     struct buf bytes[3] = {0};
     (void)state;
     world_open(&w, 1);
-    world_fill(&w, 0, "b", "k", 10, 20);
+    struct ranges half = {0};
+    world_fill(&w, 0, "b", "k", 5, 20);
+    look(&w, &v);
+    assert_ok(ranges_copy(&half, &v.state->ranges));
+    world_fill(&w, 0, "b", "l", 5, 20);
     look(&w, &v);
     for (int i = 0; i < 3; i++) {
         assert_ok(mirrors_get(&peers[i], "b", &m[i]));
         m[i]->view = &v;
     }
-    assert_ok(ranges_init(&m[2]->peer)); /* has half of it */
-    assert_ok(ranges_copy(&m[2]->peer, &v.state->ranges));
-    m[2]->peer.r[0].clk.e[0].seq = 5;
+    m[2]->peer = half;
     for (int i = 0; i < 3; i++)
         build(&c, &w, m[i], 1, &bytes[i]);
     assert_int_equal(c.builds, 2);

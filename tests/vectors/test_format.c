@@ -195,7 +195,12 @@ static void make_chunk(struct buf *out, bool linked) {
     c.n_items = EVENTS;
     c.events = event;
     c.n_events = EVENTS;
+    struct chain_list list = {.top = p->clk.e[0]}; /* nothing lies below */
+    c.lists = &list;
+    c.n_lists = 1;
+    c.told = true;
     chunk_encode(out, &c);
+    c.lists = NULL;
     c.origins = NULL; /* ours, not the chunk's */
     c.items = NULL;
     c.events = NULL;
@@ -346,6 +351,7 @@ static void records(void **state) {
                              *const keys[] = {"disk.counter-head",
                                               "disk.set-head", NULL},
                              *const clocks[] = {"disk.clock", NULL},
+                             *const pairs[] = {"disk.pair", NULL},
                              *const bucket[] = {"disk.bucket", NULL},
                              *const peers[] = {"disk.want", "disk.ack", NULL},
                              *const format[] = {"disk.durability",
@@ -368,6 +374,7 @@ static void records(void **state) {
     made_table(t, DB_KEYS, "", keys);
     made_table(t, DB_CLOCKS, "", clocks);
     make_fingerprint(t);
+    made_table(t, DB_PAIRS, "", pairs);
     ecrdt_abort(t);
 
     assert_ok(ecrdt_summary(s, append, &out));

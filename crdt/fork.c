@@ -1,0 +1,565 @@
+/* fork.c: compares the heads of both sides, finds where branches part, and
+ * hands on the pairs by which others can do the same. */
+#include "crdt/fork.h"
+#include "crdt/chain.h"
+#include "crdt/door.h"
+#include "lib/alloc.h"
+#include "lib/log.h"
+#include "lib/mutant.h"
+
+void forks_free(struct forks *fs) {
+    alloc_free(fs->f);
+    *fs = (struct forks){0};
+}
+
+static struct fork *forks_add(struct forks *fs, const uint8_t *origin) {
+    if (alloc_grow(&fs->f, &fs->cap, fs->n + 1, sizeof *fs->f) < 0)
+        return NULL;
+    struct fork *f = &fs->f[fs->n++];
+    *f = (struct fork){0};
+    memcpy(f->origin, origin, ORIGIN_SIZE);
+    return f;
+}
+
+static const struct fork *forks_of(const struct forks *fs,
+                                   const uint8_t *origin) {
+    for (size_t i = 0; i < fs->n; i++)
+        if (!memcmp(fs->f[i].origin, origin, ORIGIN_SIZE))
+            return &fs->f[i];
+    return NULL;
+}
+
+bool forks_beyond(const struct forks *fs, uint32_t no, uint64_t seq) {
+    for (size_t i = 0; i < fs->n; i++)
+        if (fs->f[i].no == no)
+            return seq > fs->f[i].cut;
+    return false;
+}
+
+static bool has_head(const struct head *heads, size_t n, const struct head *x) {
+    for (size_t i = 0; i < n; i++)
+        if (heads[i].seq == x->seq && heads[i].h == x->h)
+            return true;
+    return false;
+}
+
+static bool same_heads(const struct head *a, size_t na, const struct head *b,
+                       size_t nb) {
+    return na == nb && !memcmp(a, b, na * sizeof *a);
+}
+
+/* ---- the sender -----------------------------------------------------------
+ */
+
+/* The place of the heads x of an origin that is least ours: CHAIN_ON, or one
+ * that is shown to lie on another branch, or beyond what we have. */
+static int place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+                    const struct head *x, size_t n) {
+    int worst = CHAIN_ON;
+    for (size_t i = 0; i < n && worst != CHAIN_OFF; i++) {
+        int place = chain_find(t, bk, clk, &x[i]);
+        if (place < 0)
+            return place;
+        if (place == CHAIN_UNKNOWN)
+            atomic_fetch_add(&t->s->fork_unknown, 1);
+        else if (place != CHAIN_ON)
+            worst = place;
+    }
+    return worst;
+}
+
+/* Is the peer shown to have another branch of something that is news to it? */
+static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+                    const struct vv *peer) {
+    for (size_t i = 0, n, nc; i < peer->n; i += n) {
+        const struct head *x = &peer->e[i];
+        n = vv_group(peer, i);
+        const struct head *y = vv_heads(clk, x->origin, &nc);
+        if (!nc || vv_heads_le(y, nc, x, n))
+            continue;
+        int place = place_of(t, bk, clk, x, n);
+        if (place < 0 || place == CHAIN_OFF)
+            return place < 0 ? place : 1;
+    }
+    return 0;
+}
+
+/* If there is a fork, all is sent whole of which the peer may have another
+ * branch: of one origin it can be seen only here, of the next only there, and
+ * each would refuse the other's part. */
+int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+              const struct vv *peer, struct vv *base, struct forks *fs) {
+    int rc = vv_copy(base, peer);
+    int any = rc < 0 ? rc : any_fork(t, bk, clk, peer);
+    for (size_t i = 0, n, nc; any == 1 && i < peer->n && rc >= 0; i += n) {
+        const struct head *x = &peer->e[i];
+        n = vv_group(peer, i);
+        const struct head *y = vv_heads(clk, x->origin, &nc);
+        if (!nc || same_heads(y, nc, x, n))
+            continue;
+        rc = place_of(t, bk, clk, x, n);
+        if (rc <= CHAIN_ON)
+            continue;
+        if (!forks_of(fs, x->origin) && !forks_add(fs, x->origin))
+            return ECRDT_ENOMEM;
+        rc = vv_set_heads(base, x->origin, NULL, 0);
+    }
+    return any < 0 ? any : rc < 0 ? rc : ECRDT_OK;
+}
+
+static const struct chain_list *list_of(const struct chunk *c,
+                                        const struct head *top) {
+    size_t lo = 0, hi = c->n_lists;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int order = vv_head_order(&c->lists[mid].top, top);
+        if (order == 0)
+            return &c->lists[mid];
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+static int add_list(struct chunk *c, const struct chain_list *l) {
+    if (alloc_grow(&c->lists, &c->cap_lists, c->n_lists + 1, sizeof *c->lists) <
+        0)
+        return ECRDT_ENOMEM;
+    size_t at = c->n_lists++;
+    for (; at > 0 && vv_head_order(&c->lists[at - 1].top, &l->top) > 0; at--)
+        c->lists[at] = c->lists[at - 1];
+    c->lists[at] = *l;
+    return ECRDT_OK;
+}
+
+/* The lowest head that some part's base has of an origin, 0 if one has none:
+ * from there on the receiver has to be told. */
+static uint64_t floor_of(const struct chunk *c, const uint8_t *origin) {
+    uint64_t floor = UINT64_MAX;
+    for (size_t i = 0; i < c->n_parts; i++) {
+        size_t n;
+        const struct head *b = vv_heads(&c->parts[i].base, origin, &n);
+        uint64_t least = n ? b[n - 1].seq : 0;
+        if (vv_seq(&c->parts[i].clk, origin) && least < floor)
+            floor = least;
+    }
+    return floor;
+}
+
+/* What is known below top, if it is of use to the receiver. */
+static int list_below(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
+                      const struct head *top, bool forked, size_t max) {
+    struct chain_list l;
+    uint64_t floor = forked ? 0 : floor_of(c, top->origin);
+    int rc = chain_walk(t, bk, top, floor, max, forked, &l, &c->pairs);
+    /* Without a list the receiver takes it that nothing lies between. */
+    bool of_use = l.n || forked || !floor || l.since > floor;
+    return rc == ECRDT_OK && of_use ? add_list(c, &l) : rc;
+}
+
+/* Is head y of the clock news to a receiver at base? */
+static bool is_news(const struct vv *base, const struct head *y) {
+    size_t n;
+    const struct head *b = vv_heads(base, y->origin, &n);
+    return !has_head(b, n, y);
+}
+
+/* With several heads no single one of base is what all of them stand on. */
+static bool branched(const struct chunk_part *p, const uint8_t *origin) {
+    size_t nb, nc;
+    vv_heads(&p->base, origin, &nb);
+    vv_heads(&p->clk, origin, &nc);
+    return nb > 1 || nc > 1;
+}
+
+static size_t count_news(const struct chunk *c) {
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_parts; i++)
+        for (size_t k = 0; k < c->parts[i].clk.n; k++)
+            n += is_news(&c->parts[i].base, &c->parts[i].clk.e[k]);
+    return n;
+}
+
+int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
+               const struct forks *fs) {
+    size_t news = count_news(c);
+    size_t most = c->bulk ? FORK_BULK_PAIRS : FORK_PUSH_PAIRS;
+    c->told = news <= most;
+    for (size_t i = 0; i < c->n_parts; i++) {
+        const struct chunk_part *p = &c->parts[i];
+        for (size_t k = 0; k < p->clk.n; k++) {
+            const struct head *y = &p->clk.e[k];
+            bool forked = forks_of(fs, y->origin) || branched(p, y->origin);
+            size_t max = forked ? CHUNK_MAX_PAIRS / 16 : most / (news + !news);
+            if ((!forked && !c->told) || !is_news(&p->base, y) || list_of(c, y))
+                continue;
+            int rc = list_below(t, bk, c, y, forked, max);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return ECRDT_OK;
+}
+
+/* ---- the receiver ---------------------------------------------------------
+ */
+
+static const struct chain_pair *pairs_of(const struct chunk *c,
+                                         const struct chain_list *l) {
+    return (const struct chain_pair *)(const void *)c->pairs.data + l->first;
+}
+
+static bool in_list(const struct chunk *c, const struct chain_list *l,
+                    const struct head *x) {
+    const struct chain_pair *p = l && l->n ? pairs_of(c, l) : NULL;
+    size_t lo = 0, hi = p ? l->n : 0;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (p[mid].seq == x->seq)
+            return p[mid].h == x->h;
+        if (p[mid].seq < x->seq)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
+/* Does our head x lie on the chain of one of their heads y? What they built
+ * on they have looked up themselves, if it is not beyond what they have. */
+static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
+                      const struct head *y, size_t ny, const struct head *x) {
+    size_t n;
+    const struct head *b = vv_heads(&p->base, x->origin, &n);
+    if (has_head(y, ny, x) || MUTANT(nochain))
+        return true;
+    if (x->seq <= y->seq && has_head(b, n, x))
+        return true;
+    for (size_t i = 0; i < ny; i++) {
+        const struct chain_list *l = list_of(c, &y[i]);
+        bool told = l ? x->seq >= l->since : c->told;
+        if (in_list(c, l, x) || (x->seq < y[i].seq && !told))
+            return true; /* what cannot be shown counts as lag */
+    }
+    return false;
+}
+
+/* Do all their heads y lie on our chains? */
+static int all_ours(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
+                    const struct head *y, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        int place = chain_find(t, bk, here, &y[i]);
+        if (place == CHAIN_UNKNOWN)
+            atomic_fetch_add(&t->s->fork_unknown, 1);
+        if (place == CHAIN_AHEAD || place == CHAIN_OFF || place < 0)
+            return place < 0 ? place : 0;
+    }
+    return 1;
+}
+
+/* The greatest pair that lies on the chains of our x and of their top. */
+static int common(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                  uint32_t no, const struct head *x, const struct head *top,
+                  uint64_t *most) {
+    const struct chain_list *l = list_of(c, top);
+    const struct chain_pair *p = l && l->n ? pairs_of(c, l) : NULL;
+    size_t left = p ? l->n : 0;
+    struct chain_pair theirs = {top->seq, top->h};
+    struct chain_link ours = {.seq = x->seq, .h = x->h};
+    while (ours.seq > *most) {
+        if (ours.seq == theirs.seq && ours.h == theirs.h) {
+            *most = ours.seq;
+            break;
+        }
+        if (theirs.seq >= ours.seq) {
+            if (!left)
+                break;
+            theirs = p[--left];
+            continue;
+        }
+        int rc = chain_link(t, bk, no, ours.seq, ours.h, &ours);
+        if (rc <= 0)
+            return rc;
+        ours.seq = ours.prev_seq;
+        ours.h = ours.prev_h;
+    }
+    return ECRDT_OK;
+}
+
+static int add_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                    const struct head *y, size_t ny, const struct head *x,
+                    size_t nx, struct forks *fs) {
+    struct fork *f = forks_add(fs, y->origin);
+    int rc = f ? origin_no(t, y->origin, true, &f->no) : ECRDT_ENOMEM;
+    for (size_t i = 0; i < nx; i++)
+        for (size_t k = 0; k < ny && rc >= 0; k++)
+            rc = common(t, bk, c, f->no, &x[i], &y[k], &f->cut);
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+int fork_judge(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+               const struct chunk_part *p, const struct vv *here,
+               struct forks *fs) {
+    for (size_t i = 0, n, nx, nb; i < p->clk.n; i += n) {
+        const struct head *y = &p->clk.e[i];
+        n = vv_group(&p->clk, i);
+        const struct head *x = vv_heads(here, y->origin, &nx);
+        if (!nx || same_heads(x, nx, y, n))
+            continue;
+        bool theirs = true;
+        for (size_t k = 0; k < nx; k++)
+            theirs = theirs && is_theirs(c, p, y, n, &x[k]);
+        int rc = theirs ? 1 : all_ours(t, bk, here, y, n);
+        if (rc < 0)
+            return rc;
+        if (rc == 1)
+            continue;
+        vv_heads(&p->base, y->origin, &nb);
+        if (!p->complete || nb)
+
+            return 1; /* they have to see it and send all */
+        rc = add_fork(t, bk, c, y, n, x, nx, fs);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int fork_cut(const struct vv *v, const struct forks *fs, struct vv *out) {
+    int rc = vv_copy(out, v);
+    for (size_t i = 0; i < fs->n && rc == ECRDT_OK && !MUTANT(nocut); i++) {
+        struct head e = {.seq = fs->f[i].cut};
+        memcpy(e.origin, fs->f[i].origin, ORIGIN_SIZE);
+        rc = vv_set_heads(out, e.origin, &e, e.seq > 0);
+    }
+    return rc;
+}
+
+int fork_union(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
+               const struct head *heads, size_t n) {
+    struct head sum[2 * VV_MAX_HEADS];
+    size_t count;
+    const struct head *had = vv_heads(v, origin, &count);
+    if (count)
+        memcpy(sum, had, count * sizeof *sum);
+    for (size_t i = 0; i < n && count < 2 * VV_MAX_HEADS; i++) {
+        if (has_head(sum, count, &heads[i]))
+            continue;
+        size_t at = count++;
+        for (; at > 0 && vv_head_order(&sum[at - 1], &heads[i]) > 0; at--)
+            sum[at] = sum[at - 1];
+        sum[at] = heads[i];
+    }
+    return vv_set_heads(v, origin, sum,
+                        count < VV_MAX_HEADS ? count : VV_MAX_HEADS);
+}
+
+/* ---- what is kept ---- */
+
+/* The pair that top, or the first pair of its list, stands on: the one head
+ * that they knew of ours, or nothing, or something behind a gap. */
+static void anchor(const struct chunk *c, const struct chunk_part *p,
+                   const struct chain_list *l, const struct head *top,
+                   struct chain_link *out) {
+    size_t n;
+    const struct head *b = vv_heads(&p->base, top->origin, &n);
+    bool below = n == 1 && b->seq < top->seq && !branched(p, top->origin) &&
+                 (l ? l->since <= b->seq : c->told);
+    out->prev_seq = below ? b->seq : 0;
+    out->prev_h = below ? b->h : 0;
+    out->gap = !below && (!l || l->since > 0);
+}
+
+static int keep_list(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                     const struct chunk_part *p, const struct head *top) {
+    const struct chain_list *l = list_of(c, top);
+    struct chain_link link;
+    uint32_t no;
+    int rc = origin_no(t, top->origin, true, &no);
+    anchor(c, p, l, top, &link);
+    for (size_t i = 0; rc >= 0 && i < (l ? l->n : 0); i++) {
+        const struct chain_pair *pair = pairs_of(c, l) + i;
+        if (pair->seq <= link.prev_seq)
+            continue; /* another part builds on less */
+        link.seq = pair->seq;
+        link.h = pair->h;
+        rc = chain_keep(t, bk, no, &link);
+        link = (struct chain_link){.prev_seq = pair->seq,
+                                   .prev_h = pair->h,
+                                   .gap = pair->seq < l->since};
+    }
+    link.seq = top->seq;
+    link.h = top->h;
+    return rc < 0 ? rc : chain_keep(t, bk, no, &link);
+}
+
+static int keep_lists(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                      const struct chunk_part *p, const struct vv *here) {
+    const uint8_t *me = origin_id(t, bk->head.me);
+    for (size_t i = 0; i < p->clk.n && me; i++) {
+        const struct head *y = &p->clk.e[i];
+        size_t n;
+        const struct head *x = vv_heads(here, y->origin, &n);
+        if (has_head(x, n, y) || !memcmp(y->origin, me, ORIGIN_SIZE))
+            continue;
+        int rc = keep_list(t, bk, c, p, y);
+        if (rc < 0)
+            return rc;
+    }
+    return me ? ECRDT_OK : db_err(t->db);
+}
+
+/* Of the heads of both branches those that lie on no other one. */
+static int raise_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                      const struct chunk_part *p, struct vv *here,
+                      const uint8_t *origin) {
+    struct head keep[2 * VV_MAX_HEADS];
+    size_t n = 0, nx, ny;
+    const struct head *x = vv_heads(here, origin, &nx);
+    const struct head *y = vv_heads(&p->clk, origin, &ny);
+    for (size_t i = 0; i < nx; i++)
+        if (!is_theirs(c, p, y, ny, &x[i]))
+            keep[n++] = x[i];
+    for (size_t i = 0; i < ny; i++) {
+        int place = chain_find(t, bk, here, &y[i]);
+        if (place < 0)
+            return place;
+        if (place != CHAIN_ON || has_head(x, nx, &y[i]))
+            keep[n++] = y[i]; /* the same head on both sides: once */
+    }
+    int rc = vv_set_heads(here, origin, NULL, 0);
+    return rc < 0 ? rc : fork_union(here, origin, keep, n);
+}
+
+int fork_raise(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+               const struct chunk_part *p, struct vv *here,
+               const struct forks *fs) {
+    struct vv rest = {0};
+    int rc = keep_lists(t, bk, c, p, here);
+    if (rc == ECRDT_OK)
+        rc = vv_copy(&rest, &p->clk);
+    for (size_t i = 0; i < fs->n && rc == ECRDT_OK; i++) {
+        rc = raise_fork(t, bk, c, p, here, fs->f[i].origin);
+        if (rc == ECRDT_OK)
+            rc = vv_set_heads(&rest, fs->f[i].origin, NULL, 0);
+    }
+    if (rc == ECRDT_OK)
+        rc = vv_join(here, &rest);
+    vv_free(&rest);
+    return rc;
+}
+
+/* ---- items ----------------------------------------------------------------
+ */
+
+int fork_place(struct item *after, const struct event *e) {
+    for (size_t i = 0; i < after->n; i++) {
+        const struct event *x = &after->ev[i];
+        bool same = !memcmp(x->e16, e->e16, CRYPTO_E16) || MUTANT(dotdigest);
+        if (x->origin == e->origin && x->seq == e->seq && same)
+            return ECRDT_OK;
+    }
+    return item_append(after, e);
+}
+
+/* Is a to be kept rather than b? */
+static int wins(ecrdt_txn *t, const struct event *a, const struct event *b) {
+    if (event_live(a) != event_live(b))
+        return event_live(a);
+    if (a->hlc != b->hlc)
+        return a->hlc > b->hlc;
+    if (a->origin == b->origin)
+        return a->seq != b->seq ? a->seq > b->seq
+                                : memcmp(a->e16, b->e16, CRYPTO_E16) > 0;
+    uint8_t id[ORIGIN_SIZE];
+    const uint8_t *p = origin_id(t, a->origin);
+    if (!p)
+        return db_err(t->db);
+    memcpy(id, p, sizeof id);
+    p = origin_id(t, b->origin);
+    return p ? memcmp(id, p, sizeof id) > 0 : db_err(t->db);
+}
+
+/* Moves what is superseded from after to out, and points to the winner. */
+static int take_branches(ecrdt_txn *t, struct bucket *bk,
+                         const struct forks *fs, struct item *after,
+                         struct item *out, size_t *winner) {
+    size_t kept = 0;
+    bool any = false;
+    for (size_t i = 0; i < after->n; i++)
+        any = any || forks_beyond(fs, after->ev[i].origin, after->ev[i].seq);
+    for (size_t i = 0; i < after->n && any; i++) {
+        struct event e = after->ev[i];
+        bool own = e.origin == bk->head.me && !MUTANT(keepown);
+        if (!own && !forks_beyond(fs, e.origin, e.seq)) {
+            after->ev[kept++] = e;
+            continue;
+        }
+        struct event *slot = item_add(out);
+        if (!slot)
+            return ECRDT_ENOMEM;
+        *slot = e;
+        int rc = out->n > 1 ? wins(t, slot, &out->ev[*winner]) : 1;
+        if (rc < 0)
+            return rc;
+        if (rc)
+            *winner = out->n - 1;
+    }
+    after->n = any ? kept : after->n;
+    return ECRDT_OK;
+}
+
+/* A counter's entry counts what either branch counted, as far as the larger
+ * of them goes. */
+static void restate_count(ecrdt_txn *t, const struct item_key *k,
+                          const struct item *branches, struct event *w) {
+    struct item_shape shape = item_key_shape(k);
+    struct payload parts = {0};
+    struct count c;
+    uint8_t value[4 * VARINT_MAX];
+    count_of(shape, branches, &c);
+    payload_split(shape, slice_of(w->payload, w->len), &parts);
+    payload_make(&t->payload, shape, parts.key, parts.elem,
+                 slice_of(value, count_encode(value, &c)));
+    w->payload = t->payload.data;
+    w->len = (uint32_t)t->payload.len;
+}
+
+int fork_restate(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+                 struct forks *fs, struct item *after) {
+    struct item branches = {0};
+    size_t winner = 0;
+    int rc = MUTANT(nodot)
+                 ? ECRDT_OK
+                 : take_branches(t, bk, fs, after, &branches, &winner);
+    if (rc == ECRDT_OK && branches.n) {
+        struct event e = branches.ev[winner];
+        if (event_base(&e) == KIND_COUNT)
+            restate_count(t, k, &branches, &e);
+        rc =
+            t->payload.err ? t->payload.err : door_restate(t, bk, k, after, &e);
+        fs->restated++;
+        fs->losers += branches.n - 1;
+    }
+    item_free(&branches);
+    return rc;
+}
+
+void fork_log(ecrdt_txn *t, struct bucket *bk, const struct forks *fs) {
+    atomic_fetch_add(&t->s->fork_merges, 1);
+    for (size_t i = 0; i < fs->n; i++) {
+        const uint8_t *id = fs->f[i].origin;
+        log_line(
+            ECRDT_LOG_WARN,
+            "msg=\"two stores wrote with one identity (a copy of a store "
+            "was in use); merged their branches\" store=\"%s\" "
+            "bucket=\"%s\" origin=%016llx%016llx apart_since=%llu items=%llu "
+            "values_overwritten=%llu",
+            t->s->path, bk->name, (unsigned long long)load64(id),
+            (unsigned long long)load64(id + 8),
+            (unsigned long long)fs->f[i].cut, (unsigned long long)fs->restated,
+            (unsigned long long)fs->losers);
+    }
+}

@@ -1,0 +1,80 @@
+/* fork.h: what a sender and a receiver do about branches of one origin, which
+ * two stores wrote on with one identity (PROTOCOL 7, D5 and D6). */
+#ifndef CRDT_FORK_H
+#define CRDT_FORK_H
+#include "crdt/chunk_codec.h"
+#include "crdt/keys.h"
+#include "crdt/store.h"
+
+enum {
+    FORK_PUSH_PAIRS = 16384, /* of all lists of a chunk without forks ... */
+    FORK_BULK_PAIRS = 1024   /* ... and of one of a bulk */
+};
+
+/* A forked origin, and the greatest seq of a pair that both branches have: up
+ * to there they are one, beyond it they count as two origins. */
+struct fork {
+    uint32_t no;
+    uint8_t origin[ORIGIN_SIZE];
+    uint64_t cut;
+};
+
+/* Zero-initialise, forks_free(). */
+struct forks {
+    struct fork *f;
+    size_t n, cap;
+    uint64_t restated, losers; /* items, and values that were not kept */
+};
+void forks_free(struct forks *fs);
+
+/* Is e, by that number of origin, beyond the cut of a fork? */
+bool forks_beyond(const struct forks *fs, uint32_t no, uint64_t seq);
+
+/* ---- the sender ---- */
+
+/* What a part for a peer at clock peer may build on: base becomes peer without
+ * the origins of which it has another branch than clk, noted in fs. */
+int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+              const struct vv *peer, struct vv *base, struct forks *fs);
+
+/* Adds to the whole chunk c the pairs that its receiver needs: the newest of
+ * those between base and clk, and all there are of the origins in fs. */
+int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
+               const struct forks *fs);
+
+/* ---- the receiver ---- */
+
+/* Compares part p with the clock here of our range: 0 = it fits, and the
+ * forks to merge it across are in fs; 1 = it does not: it is a delta across a
+ * fork, or builds on what cannot be shown to be ours; < 0. */
+int fork_judge(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+               const struct chunk_part *p, const struct vv *here,
+               struct forks *fs);
+
+/* Adds e, beyond a cut, to the siblings in after, unless it is there: the same
+ * dot is not the same event. 0 or ECRDT_ENOMEM. */
+int fork_place(struct item *after, const struct event *e);
+
+/* Ends the branches on item k: what of after lies beyond a cut, and this
+ * store's own sibling beside it, is superseded by an event of its own with the
+ * winner's value, live before tomb. A counter's is the maximum of them. */
+int fork_restate(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+                 struct forks *fs, struct item *after);
+
+/* Says in the log what was merged, and counts it. */
+void fork_log(ecrdt_txn *t, struct bucket *bk, const struct forks *fs);
+
+/* v with the entries of forked origins cut. 0 or ECRDT_ENOMEM. */
+int fork_cut(const struct vv *v, const struct forks *fs, struct vv *out);
+
+/* Raises here by p's clock, after p was joined: branches become the union of
+ * their heads. The pairs that c tells are kept. */
+int fork_raise(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+               const struct chunk_part *p, struct vv *here,
+               const struct forks *fs);
+
+/* Adds n heads to those of an origin, without repeating any; past VV_MAX_HEADS
+ * the lowest are left out. 0 or ECRDT_ENOMEM. */
+int fork_union(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
+               const struct head *heads, size_t n);
+#endif
