@@ -16,6 +16,13 @@ static void some(struct rng *r, struct vv *v, uint64_t n) {
         uint8_t o[ORIGIN_SIZE];
         origin_of(o, rng_below(r, 4 * n));
         assert_ok(vv_raise(v, o, 1 + rng_below(r, 3), rng_below(r, 3)));
+        if (rng_below(r, 6) == 0) { /* two branches */
+            struct head e[2] = {{.seq = 4 + rng_below(r, 3), .h = 1},
+                                {.seq = 1 + rng_below(r, 4), .h = 2}};
+            memcpy(e[0].origin, o, ORIGIN_SIZE);
+            memcpy(e[1].origin, o, ORIGIN_SIZE);
+            assert_ok(vv_set_heads(v, o, e, 2));
+        }
     }
 }
 
