@@ -344,35 +344,6 @@ static int fill_by_log(struct build *b, struct chunk_part *part,
 
 /* ---- parts ---- */
 
-/* Is entry i of v one of several of its origin? */
-static bool branch(const struct vv *v, size_t i) {
-    return vv_group(v, i) > 1 ||
-           (i && !memcmp(v->e[i - 1].origin, v->e[i].origin, ORIGIN_SIZE));
-}
-
-/* The part's base: what the peer has of what is here. What it has beyond our
- * clock and floor decides nothing: left out, the chunk stays small on a link
- * and fits every peer that lacks the same. */
-static int base_within(struct vv *out, const struct vv *base,
-                       const struct vv *clk, const struct vv *floor) {
-    int rc = alloc_grow(&out->e, &out->cap, base->n, sizeof *out->e);
-    for (size_t i = 0, j = 0; i < base->n && rc == ECRDT_OK; i++) {
-        const struct head *e = &base->e[i], *mine = NULL;
-        while (j < clk->n &&
-               memcmp(clk->e[j].origin, e->origin, ORIGIN_SIZE) < 0)
-            j++;
-        if (j < clk->n && !memcmp(clk->e[j].origin, e->origin, ORIGIN_SIZE))
-            mine = &clk->e[j];
-        bool beyond = e->seq > (mine ? mine->seq : 0) && !branch(base, i) &&
-                      vv_seq(floor, e->origin) <= (mine ? mine->seq : 0);
-        if (beyond)
-            e = mine;
-        if (e)
-            out->e[out->n++] = *e;
-    }
-    return rc;
-}
-
 static int fill_part(struct build *b, const struct stretch *s) {
     struct chunk_part *part = chunk_add_part(&b->c);
     if (!part)
@@ -383,7 +354,7 @@ static int fill_part(struct build *b, const struct stretch *s) {
         part->hi = *s->hi;
     part->first = (uint32_t)b->c.n_items;
     struct vv within = {0};
-    int rc = b->c.linked ? base_within(&within, s->base, s->clk, &b->c.floor)
+    int rc = b->c.linked ? vv_within(&within, s->base, s->clk, &b->c.floor)
                          : vv_copy(&within, s->base);
     if (rc == ECRDT_OK)
         rc = fork_base(b->t, b->bk, s->clk, &within, &part->base, &b->forks);

@@ -166,6 +166,32 @@ bool vv_eq(const struct vv *a, const struct vv *b) {
     return true;
 }
 
+/* Is entry i of v one of several of its origin? */
+static bool branch(const struct vv *v, size_t i) {
+    return vv_group(v, i) > 1 ||
+           (i && !memcmp(v->e[i - 1].origin, v->e[i].origin, ORIGIN_SIZE));
+}
+
+int vv_within(struct vv *out, const struct vv *base, const struct vv *clk,
+              const struct vv *floor) {
+    int rc = alloc_grow(&out->e, &out->cap, base->n, sizeof *out->e);
+    for (size_t i = 0, j = 0; i < base->n && rc == ECRDT_OK; i++) {
+        const struct head *e = &base->e[i], *mine = NULL;
+        while (j < clk->n &&
+               memcmp(clk->e[j].origin, e->origin, ORIGIN_SIZE) < 0)
+            j++;
+        if (j < clk->n && !memcmp(clk->e[j].origin, e->origin, ORIGIN_SIZE))
+            mine = &clk->e[j];
+        bool beyond = e->seq > (mine ? mine->seq : 0) && !branch(base, i) &&
+                      vv_seq(floor, e->origin) <= (mine ? mine->seq : 0);
+        if (beyond)
+            e = mine;
+        if (e)
+            out->e[out->n++] = *e;
+    }
+    return rc;
+}
+
 int vv_copy(struct vv *dst, const struct vv *src) {
     int rc = alloc_grow(&dst->e, &dst->cap, src->n, sizeof *dst->e);
     if (rc < 0)

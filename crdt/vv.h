@@ -68,6 +68,12 @@ bool vv_le(const struct vv *a, const struct vv *b);
 /* Same entries, chain hashes included? */
 bool vv_eq(const struct vv *a, const struct vv *b);
 
+/* Into the empty out: what of base is of use to a part at clock clk. What base
+ * has beyond it and the floor decides nothing: left out, the part stays small
+ * on a link and fits every peer that lacks the same. 0 or ECRDT_ENOMEM. */
+int vv_within(struct vv *out, const struct vv *base, const struct vv *clk,
+              const struct vv *floor);
+
 /* dst becomes a copy of src. 0 or ECRDT_ENOMEM. */
 int vv_copy(struct vv *dst, const struct vv *src);
 

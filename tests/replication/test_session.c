@@ -83,7 +83,7 @@ static void encode_chunk(struct world *w, size_t i, const char *bucket,
     struct chunk_built built;
     struct buf chunk = {0};
     assert_ok(ranges_init(peer));
-    assert_ok(replica_begin(w->node[i].s, false, 0, &t));
+    assert_ok(replica_expose(w->node[i].s, &t));
     assert_code(1, chunk_build(t, bucket, peer, &budget, NULL, &chunk, &built));
     ecrdt_abort(t);
     message_chunk_encode(body, bucket, false, slice_of(NULL, 0),
