@@ -54,7 +54,8 @@ say  = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
 # ---- what people ask for ----------------------------------------------------
 .DEFAULT_GOAL := all
-.PHONY: all build check check-long mutants demo bench bench-plot fuzz sim \
+.PHONY: all build check check-long mutants demo demo-survive bench \
+        bench-plot fuzz sim \
         asan tsan install uninstall format tidy deps clean help FORCE \
         libraries test-programs fuzz-programs sanitized
 MAKE_IT = @+$(MAKE) --no-print-directory -j$(JOBS)
@@ -90,6 +91,10 @@ sanitized: $(TOOLS) $(call bin,$(EXAMPLES)) test-programs
 demo: deps ## one core and three edges on loopback; LOG=FILE for a real log
 	$(MAKE_IT) all
 	@BUILD=$(abspath $(BUILD)) LOG='$(LOG)' examples/demo.sh
+
+demo-survive: deps ## its second act: restored, cloned, lost and absent edges
+	$(MAKE_IT) all
+	@BUILD=$(abspath $(BUILD)) LOG='$(LOG)' examples/demo_survive.sh
 
 bench bench-plot: deps ## speed beside raw LMDB and SQLite; drawn to docs/
 	$(MAKE_IT) all $(BUILD)/edgecrdt-bench

@@ -48,6 +48,7 @@ struct chunk_report {
     uint32_t ahead;          /* parts that build on what is missing here */
     uint32_t refused;        /* parts refused; ecrdt_errmsg() says why   */
     uint32_t events;         /* events that were new                     */
+    uint32_t complete;       /* complete parts for what was below a floor */
     uint64_t payload;        /* bytes of payload that came ...           */
     uint64_t repeated;       /* ... and of those that were here already  */
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];

@@ -278,6 +278,7 @@ static int apply_to_range(struct apply *a, const struct chunk_part *p,
     int rc = fork_judge(a->t, a->bk, a->c, p, here, &a->forks);
     if (rc == 1)
         a->r->ahead++;
+    a->r->complete += rc == 0 && p->complete && here->n && !a->forks.n;
     if (rc == 0)
         rc = join_range(a, p, &s, here);
     if (rc == ECRDT_OK && (news || a->forks.n)) {

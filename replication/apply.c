@@ -160,6 +160,19 @@ static int batch_fill(struct batch *b) {
     return 0;
 }
 
+/* Once on each link. */
+static void note_below(const struct session *s, struct mirror *m,
+                       const struct chunk_report *r) {
+    if (!r->complete || m->below)
+        return;
+    m->below = true;
+    log_line(ECRDT_LOG_INFO,
+             "msg=\"the peer may have forgotten removals that this store "
+             "missed: whole ranges are compared, nothing deleted comes back\" "
+             "peer=\"%s\" bucket=\"%s\"",
+             s->peer.name, m->bucket);
+}
+
 /* The commit is done: acks are due, malformed chunks end their session. */
 static void batch_done(struct batch *b) {
     for (size_t i = 0; i < b->n; i++) {
@@ -172,6 +185,7 @@ static void batch_done(struct batch *b) {
             continue;
         }
         bulk_note(b, s, c->mirror, c->message.more);
+        note_below(s, c->mirror, &b->taken[i].report);
         if (b->taken[i].report.repeated && !MUTANT(noprune) &&
             b->now_ms >= c->mirror->keep_until_ms &&
             !apply_bulk_owner(b->a, c->mirror->bucket, b->now_ms) &&

@@ -71,6 +71,7 @@ struct mirror {
     bool turned;            /* lazy is not what it was */
     bool again;             /* what we heard is not what it holds: ask */
     bool known;             /* the peer told its clock, by itself or by fp */
+    bool below;             /* it had to send complete parts: was logged */
     bool pruned;            /* we ask the peer for that */
     uint8_t told_flags;     /* that the last word had, but for RESET */
 };
