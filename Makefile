@@ -55,8 +55,8 @@ say  = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 # ---- what people ask for ----------------------------------------------------
 .DEFAULT_GOAL := all
 .PHONY: all build check check-long mutants demo demo-survive bench \
-        bench-plot fuzz sim \
-        asan tsan install uninstall format tidy deps clean help FORCE \
+        bench-plot fuzz sim asan tsan install uninstall format tidy deps \
+        clean help FORCE \
         libraries test-programs fuzz-programs sanitized
 MAKE_IT = @+$(MAKE) --no-print-directory -j$(JOBS)
 RUN_IT  = @BUILD=$(abspath $(BUILD)) tests/run.sh -j $(JOBS)
