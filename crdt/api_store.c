@@ -2,6 +2,7 @@
 #include "crdt/clocks.h"
 #include "crdt/gc.h"
 #include "crdt/setting.h"
+#include "crdt/held.h"
 #include "crdt/step.h"
 #include "crdt/tombs.h"
 #include "lib/err.h"
@@ -71,8 +72,14 @@ static int count_ranges(ecrdt_txn *t, void *ctx) {
     int rc = txn_bucket(t, ctx, false, &bk);
     if (rc <= 0)
         return rc < 0 ? rc : 1;
+    struct spans held = {0};
     rc = clocks_load(t, bk);
-    return rc < 0 ? rc : bk->rs.n == 1;
+    if (rc == ECRDT_OK)
+        rc = held_spans_of(t, bk->name, &held);
+    if (rc == ECRDT_OK)
+        rc = ranges_settled(&bk->rs, &held);
+    spans_free(&held);
+    return rc;
 }
 
 int ecrdt_settled(ecrdt_store *s, const char *bucket) {

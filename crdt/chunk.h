@@ -43,6 +43,14 @@ int chunk_build(ecrdt_txn *t, const char *bucket, struct ranges *peer,
                 const struct chunk_budget *budget, struct chunk_tail *tail,
                 struct buf *out, struct chunk_built *built);
 
+/* The same for a peer that holds only the ids within: nothing else is listed
+ * and nothing else claimed. */
+int chunk_build_within(ecrdt_txn *t, const char *bucket,
+                       const struct spans *within, struct ranges *peer,
+                       const struct chunk_budget *budget,
+                       struct chunk_tail *tail, struct buf *out,
+                       struct chunk_built *built);
+
 struct chunk_report {
     uint32_t applied, known; /* items that changed something, or nothing */
     uint32_t ahead;          /* parts that build on what is missing here */
@@ -51,11 +59,13 @@ struct chunk_report {
     uint32_t complete;       /* complete parts for what was below a floor */
     uint64_t payload;        /* bytes of payload that came ...           */
     uint64_t repeated;       /* ... and of those that were here already  */
+    uint32_t foreign;        /* parts with ids that are not held here    */
     char bucket[ECRDT_MAX_BUCKET_NAME + 1];
 };
 
-/* Applies a chunk inside the write transaction t. 0 when every part was
- * applied, known, ahead or refused as counted (adding to *r); a malformed
+/* Applies a chunk inside the write transaction t, as far as its parts lie in
+ * what the store holds. 0 when every part was applied, known, ahead, refused
+ * or foreign as counted (adding to *r); a malformed
  * chunk is ECRDT_ECORRUPT before any change of it; other negative codes are
  * the store's and stick to t. */
 int chunk_apply(ecrdt_txn *t, slice chunk, struct chunk_report *r);

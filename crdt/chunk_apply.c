@@ -3,6 +3,7 @@
 #include "crdt/clocks.h"
 #include "crdt/door.h"
 #include "crdt/fork.h"
+#include "crdt/held.h"
 #include "crdt/hlc.h"
 #include "crdt/merge.h"
 #include "lib/alloc.h"
@@ -24,6 +25,7 @@ struct apply {
     struct known_origin *index; /* the other way, by number */
     uint64_t *here;             /* seq of the range's clock, by origin index */
     uint64_t now_ms;
+    struct spans held; /* of the bucket, by this store */
     struct buf e16s;      /* of the new events of one item */
     const struct vv *clk; /* the part's, cut where branches part */
     struct forks forks;   /* of this part and range */
@@ -302,11 +304,10 @@ static int too_many_cuts(struct apply *a) {
     return ECRDT_OK;
 }
 
-/* Cuts that the part needs and that are not there yet. */
-static size_t new_cuts(const struct ranges *rs, const struct chunk_part *p) {
-    slice lo = item_id_slice(&p->lo), hi = item_id_slice(&p->hi);
+/* Cuts that a part from lo to hi needs and that are not there yet. */
+static size_t new_cuts(const struct ranges *rs, slice lo, slice hi) {
     size_t n = !slice_eq(item_id_slice(&rs->r[ranges_find(rs, lo)].lo), lo);
-    if (p->bounded)
+    if (hi.len)
         n += !slice_eq(item_id_slice(&rs->r[ranges_find(rs, hi)].lo), hi);
     return n;
 }
@@ -331,17 +332,38 @@ static int cut(struct apply *a, slice id, size_t *at) {
     return rc;
 }
 
-static int apply_part(struct apply *a, const struct chunk_part *p) {
+static int apply_between(struct apply *a, const struct chunk_part *p, slice lo,
+                         slice hi) {
     struct ranges *rs = &a->bk->rs;
     size_t from, to;
-    if (rs->n + new_cuts(rs, p) > RANGES_MAX)
+    if (rs->n + new_cuts(rs, lo, hi) > RANGES_MAX)
         return too_many_cuts(a);
-    int rc = cut(a, item_id_slice(&p->lo), &from);
+    int rc = cut(a, lo, &from);
     to = rs->n;
-    if (rc == ECRDT_OK && p->bounded)
-        rc = cut(a, item_id_slice(&p->hi), &to);
+    if (rc == ECRDT_OK && hi.len)
+        rc = cut(a, hi, &to);
     for (; rc == ECRDT_OK && from < to; from++)
         rc = apply_to_range(a, p, from);
+    return rc;
+}
+
+/* What lies outside of what is held here is ignored: nothing of it is
+ * claimed, so nothing of it is owed. */
+static int apply_part(struct apply *a, const struct chunk_part *p) {
+    slice lo = item_id_slice(&p->lo), hi = item_id_slice(&p->hi), from, to;
+    if (!p->bounded)
+        hi = slice_of(NULL, 0);
+    int rc = ECRDT_OK;
+    a->r->foreign += !spans_cover(&a->held, lo, hi);
+    for (size_t i = 0; i < spans_count(&a->held) && rc == ECRDT_OK; i++) {
+        spans_at(&a->held, i, &from, &to);
+        if (slice_cmp(from, lo) < 0)
+            from = lo;
+        if (!to.len || (hi.len && slice_cmp(hi, to) < 0))
+            to = hi;
+        if (!to.len || slice_cmp(from, to) < 0)
+            rc = apply_between(a, p, from, to);
+    }
     return rc;
 }
 
@@ -397,8 +419,13 @@ static int apply_chunk(ecrdt_txn *t, struct chunk *c, struct chunk_report *r) {
     memcpy(r->bucket, c->bucket.data, c->bucket.len);
     r->bucket[c->bucket.len] = 0;
     struct apply a = {.t = t, .c = c, .r = r, .now_ms = os_wall_ms()};
-    int rc = txn_bucket(t, r->bucket, true, &a.bk);
-    if (rc == ECRDT_ETOOBIG) {
+    int rc = held_spans_of(t, r->bucket, &a.held);
+    bool none = rc == ECRDT_OK && !spans_count(&a.held);
+    if (rc == ECRDT_OK && !none)
+        rc = txn_bucket(t, r->bucket, true, &a.bk);
+    if (none) {
+        r->foreign += (uint32_t)c->n_parts;
+    } else if (rc == ECRDT_ETOOBIG) {
         r->refused += (uint32_t)c->n_parts;
         rc = ECRDT_OK;
     } else if (rc == 1) {
@@ -406,6 +433,7 @@ static int apply_chunk(ecrdt_txn *t, struct chunk *c, struct chunk_report *r) {
         if (rc < 0)
             db_stick(t->db, rc);
     }
+    spans_free(&a.held);
     buf_free(&a.e16s);
     alloc_free(a.no);
     alloc_free(a.here);

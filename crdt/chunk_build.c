@@ -5,6 +5,7 @@
 #include "crdt/dotlog.h"
 #include "crdt/fork.h"
 #include "crdt/reconcile.h"
+#include "crdt/spans.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/mutant.h"
@@ -16,6 +17,7 @@ struct build {
     ecrdt_txn *t;
     struct bucket *bk;
     const struct chunk_budget *budget;
+    const struct spans *within; /* what the peer holds */
     const struct chunk_tail *tail;
     struct chunk c;
     struct vv log_bound;
@@ -385,10 +387,11 @@ static int fill_part(struct build *b, const struct stretch *s) {
     return rc;
 }
 
-/* Gives peer the cuts of mine, so that each of its ranges has one clock on
- * both sides. */
-static int align(struct ranges *peer, const struct ranges *mine) {
-    int rc = ranges_init(peer);
+/* Gives peer the cuts of mine and those of what it holds, so that each of its
+ * ranges has one clock on both sides and is held or not. */
+static int align(struct ranges *peer, const struct ranges *mine,
+                 const struct spans *within) {
+    int rc = ranges_cut_at(peer, within);
     for (size_t i = 1; i < mine->n && rc == ECRDT_OK; i++) {
         size_t at;
         rc = ranges_cut(peer, item_id_slice(&mine->r[i].lo), 0, &at);
@@ -407,13 +410,13 @@ static bool is_full(const struct build *b) {
 
 static int fill(struct build *b, struct ranges *peer) {
     const struct ranges *mine = &b->bk->rs;
-    int rc = align(peer, mine);
-    b->may_cut = peer->n <= CHUNK_MAX_CUTS;
+    int rc = align(peer, mine, b->within);
+    b->may_cut = peer->n <= CHUNK_MAX_CUTS + 2 * spans_count(b->within);
     for (size_t i = 0; i < peer->n && rc == ECRDT_OK && !b->cut; i++) {
         struct range *p = &peer->r[i];
         const struct vv *clk =
             &mine->r[ranges_find(mine, item_id_slice(&p->lo))].clk;
-        if (vv_le(clk, &p->clk))
+        if (vv_le(clk, &p->clk) || !spans_have(b->within, item_id_slice(&p->lo)))
             continue;
         struct stretch s = {&p->lo, ranges_hi(peer, i), &p->clk, clk};
         rc = fill_part(b, &s);
@@ -475,6 +478,14 @@ static int load_clock(ecrdt_txn *t, struct bucket *bk) {
 int chunk_build(ecrdt_txn *t, const char *bucket, struct ranges *peer,
                 const struct chunk_budget *budget, struct chunk_tail *tail,
                 struct buf *out, struct chunk_built *built) {
+    return chunk_build_within(t, bucket, NULL, peer, budget, tail, out, built);
+}
+
+int chunk_build_within(ecrdt_txn *t, const char *bucket,
+                       const struct spans *within, struct ranges *peer,
+                       const struct chunk_budget *budget,
+                       struct chunk_tail *tail, struct buf *out,
+                       struct chunk_built *built) {
     struct bucket *bk;
     *built = (struct chunk_built){0};
     int rc = txn_bucket(t, bucket, false, &bk);
@@ -483,9 +494,10 @@ int chunk_build(ecrdt_txn *t, const char *bucket, struct ranges *peer,
     rc = load_clock(t, bk);
     if (rc < 0)
         return rc;
-    if (peer->n && ranges_le(&bk->rs, peer))
+    if (peer->n && ranges_le_in(&bk->rs, peer, within))
         return 0;
-    struct build b = {.t = t, .bk = bk, .budget = budget, .tail = tail};
+    struct build b = {
+        .t = t, .bk = bk, .budget = budget, .within = within, .tail = tail};
     rc = build_init(&b);
     if (rc >= 0)
         rc = fill(&b, peer);

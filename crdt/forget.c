@@ -73,14 +73,45 @@ static int empty_clocks(struct bucket *bk, slice lo, slice hi) {
     return ECRDT_OK;
 }
 
+int forget_any(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi) {
+    struct item_key k;
+    return next_item(t, bk, lo, hi, &k);
+}
+
+int forget_look(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
+                int (*fn)(void *ctx, const struct item_key *k,
+                          const struct item *it),
+                void *ctx) {
+    struct item_key k;
+    struct item_id at = {0};
+    int rc;
+    item_id_set(&at, lo);
+    while ((rc = next_item(t, bk, item_id_slice(&at), hi, &k)) == 1) {
+        rc = door_find(t, &k);
+        if (rc > 0)
+            rc = fn(ctx, &k, &t->before);
+        if (rc)
+            return rc;
+        item_id_set(&at, item_key_id(&k));
+        at.b[at.len++] = 0; /* the next one is the least id behind it */
+    }
+    return rc;
+}
+
 int forget_range(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
                  uint64_t max_items, struct forgotten *out) {
     *out = (struct forgotten){0};
     int rc = clocks_load(t, bk);
     if (rc == ECRDT_OK && bk->head.seq && !MUTANT(sameinc))
         rc = origin_renew(t);
-    if (rc == ECRDT_OK)
-        rc = drop_items(t, bk, lo, hi, max_items, out);
+    return rc < 0 ? db_stick(t->db, rc)
+                  : forget_items(t, bk, lo, hi, max_items, out);
+}
+
+int forget_items(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
+                 uint64_t max_items, struct forgotten *out) {
+    *out = (struct forgotten){0};
+    int rc = drop_items(t, bk, lo, hi, max_items, out);
     if (rc == ECRDT_OK)
         rc = empty_clocks(bk, lo, out->all ? hi : item_id_slice(&out->next));
     bk->head.gen++;

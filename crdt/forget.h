@@ -19,4 +19,18 @@ struct forgotten {
  * them. Several calls in one transaction take one. */
 int forget_range(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
                  uint64_t max_items, struct forgotten *out);
+
+/* The same, but the incarnation stays: for who knows that the present one has
+ * no event there and the range's clocks are loaded. */
+int forget_items(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
+                 uint64_t max_items, struct forgotten *out);
+
+/* Is there any item in the range? 1, 0, < 0. */
+int forget_any(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi);
+
+/* Calls fn with each item of the range; nonzero stops and is returned. */
+int forget_look(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
+                int (*fn)(void *ctx, const struct item_key *k,
+                          const struct item *it),
+                void *ctx);
 #endif

@@ -1,5 +1,6 @@
 /* ranges.c: cuts of the item ids and the clock of each range between them. */
 #include "crdt/ranges.h"
+#include "crdt/spans.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/mutant.h"
@@ -105,35 +106,63 @@ bool ranges_eq(const struct ranges *a, const struct ranges *b) {
     return true;
 }
 
-/* Calls for each stretch on which both have one clock. */
-static void each_overlap(const struct ranges *a, const struct ranges *b,
-                         void (*fn)(const struct vv *, const struct vv *,
-                                    void *),
-                         void *ctx) {
+int ranges_cut_at(struct ranges *rs, const struct spans *at) {
+    slice bound[2];
+    size_t where;
+    int rc = ranges_init(rs);
+    for (size_t i = 0; i < spans_count(at); i++) {
+        spans_at(at, i, &bound[0], &bound[1]);
+        for (int k = 0; k < 2 && rc == ECRDT_OK; k++)
+            if (bound[k].len)
+                rc = ranges_cut(rs, bound[k], 0, &where);
+    }
+    return rc;
+}
+
+/* The clocks of a and b on one stretch; false ends the walk. */
+typedef bool (*overlap_fn)(const struct vv *a, const struct vv *b, void *ctx);
+
+/* Calls for each stretch from lo to hi on which both have one clock. */
+static bool overlap_between(const struct ranges *a, const struct ranges *b,
+                            slice lo, slice hi, overlap_fn fn, void *ctx) {
     static const struct vv none;
-    for (size_t i = 0, j = 0; i < a->n;) {
-        fn(&a->r[i].clk, j < b->n ? &b->r[j].clk : &none, ctx);
+    size_t i = ranges_find(a, lo), j = b->n ? ranges_find(b, lo) : 0;
+    for (;;) {
+        if (!fn(&a->r[i].clk, b->n ? &b->r[j].clk : &none, ctx))
+            return false;
         const struct item_id *ea = ranges_hi(a, i);
         const struct item_id *eb = b->n ? ranges_hi(b, j) : NULL;
-        int c = !ea && !eb ? 0
-                : !ea      ? 1
-                : !eb      ? -1
-                           : slice_cmp(item_id_slice(ea), item_id_slice(eb));
         if (!ea && !eb)
-            return;
+            return true;
+        int c = !ea   ? 1
+                : !eb ? -1
+                      : slice_cmp(item_id_slice(ea), item_id_slice(eb));
+        if (hi.len && slice_cmp(item_id_slice(c <= 0 ? ea : eb), hi) >= 0)
+            return true;
         i += c <= 0;
         j += c >= 0;
     }
 }
 
-static void note_le(const struct vv *a, const struct vv *b, void *ctx) {
-    bool *le = ctx;
-    *le = *le && vv_le(a, b);
+static void each_overlap(const struct ranges *a, const struct ranges *b,
+                         const struct spans *within, overlap_fn fn, void *ctx) {
+    slice lo, hi;
+    bool on = a->n > 0;
+    for (size_t i = 0; i < spans_count(within) && on; i++) {
+        spans_at(within, i, &lo, &hi);
+        on = overlap_between(a, b, lo, hi, fn, ctx);
+    }
 }
 
-bool ranges_le(const struct ranges *a, const struct ranges *b) {
+static bool note_le(const struct vv *a, const struct vv *b, void *ctx) {
+    bool *le = ctx;
+    return *le = vv_le(a, b);
+}
+
+bool ranges_le_in(const struct ranges *a, const struct ranges *b,
+                  const struct spans *within) {
     bool le = true;
-    each_overlap(a, b, note_le, &le);
+    each_overlap(a, b, within, note_le, &le);
     return le;
 }
 
@@ -150,10 +179,22 @@ bool ranges_at(const struct ranges *rs, const struct item_id *lo,
     return true;
 }
 
-static void note_missing(const struct vv *a, const struct vv *b, void *ctx) {
+bool ranges_le(const struct ranges *a, const struct ranges *b) {
+    return ranges_le_in(a, b, NULL);
+}
+
+static bool note_missing(const struct vv *a, const struct vv *b, void *ctx) {
     uint64_t *most = ctx, n = vv_missing(a, b);
     if (n > *most)
         *most = n;
+    return true;
+}
+
+uint64_t ranges_missing_in(const struct ranges *a, const struct ranges *b,
+                           const struct spans *within) {
+    uint64_t most = 0;
+    each_overlap(a, b, within, note_missing, &most);
+    return most;
 }
 
 uint64_t ranges_least(const struct ranges *rs,
@@ -168,9 +209,26 @@ uint64_t ranges_least(const struct ranges *rs,
 }
 
 uint64_t ranges_missing(const struct ranges *a, const struct ranges *b) {
-    uint64_t most = 0;
-    each_overlap(a, b, note_missing, &most);
-    return most;
+    return ranges_missing_in(a, b, NULL);
+}
+
+struct settled {
+    const struct vv *first;
+    bool one;
+};
+
+static bool note_settled(const struct vv *a, const struct vv *b, void *ctx) {
+    struct settled *s = ctx;
+    (void)b;
+    if (!s->first)
+        s->first = a;
+    return s->one = vv_eq(s->first, a);
+}
+
+bool ranges_settled(const struct ranges *rs, const struct spans *within) {
+    struct settled s = {NULL, true};
+    each_overlap(rs, rs, within, note_settled, &s);
+    return s.one;
 }
 
 void ranges_free(struct ranges *rs) {

@@ -31,6 +31,8 @@ static inline slice item_id_slice(const struct item_id *id) {
 /* s.len must be <= ITEM_ID_MAX. */
 void item_id_set(struct item_id *id, slice s);
 
+struct spans; /* spans.h; NULL = everything */
+
 /* Makes sure there is a first range. 0 or ECRDT_ENOMEM. */
 int ranges_init(struct ranges *rs);
 
@@ -53,7 +55,16 @@ int ranges_copy(struct ranges *dst, const struct ranges *src);
 /* Same cuts and same clocks? */
 bool ranges_eq(const struct ranges *a, const struct ranges *b);
 
-/* Is a's clock <= b's at every id? */
+/* Makes a cut at each bound of at; new ranges get number 0. 0 or
+ * ECRDT_ENOMEM. */
+int ranges_cut_at(struct ranges *rs, const struct spans *at);
+
+/* Has it one clock within? */
+bool ranges_settled(const struct ranges *rs, const struct spans *within);
+
+/* Is a's clock <= b's at every id (within)? */
+bool ranges_le_in(const struct ranges *a, const struct ranges *b,
+                  const struct spans *within);
 bool ranges_le(const struct ranges *a, const struct ranges *b);
 
 /* The number of events of origin that every range covers. */
@@ -64,8 +75,10 @@ uint64_t ranges_least(const struct ranges *rs,
 bool ranges_at(const struct ranges *rs, const struct item_id *lo,
                const struct item_id *hi, const struct vv *clk);
 
-/* Upper bound of the events of a that b lacks: over the ranges of a, the
- * greatest number missing in one of them. */
+/* Upper bound of the events (within) of a that b lacks: over the ranges of a,
+ * the greatest number missing in one of them. */
+uint64_t ranges_missing_in(const struct ranges *a, const struct ranges *b,
+                           const struct spans *within);
 uint64_t ranges_missing(const struct ranges *a, const struct ranges *b);
 
 /* Frees the ranges and their clocks; rs is as new. */

@@ -1,0 +1,253 @@
+/* narrow.c: forgets what lies outside of the subscription, piece by piece,
+ * each checked against what another node is known to keep. */
+#include "crdt/narrow.h"
+#include "crdt/clocks.h"
+#include "crdt/forget.h"
+#include "lib/log.h"
+#include "lib/mutant.h"
+
+/* One stretch outside of the subscription on which our clock is one. */
+struct stretch {
+    slice lo, hi;
+    const struct vv *clk; /* of the others: our own entry left out */
+};
+
+struct narrow {
+    ecrdt_txn *t;
+    struct bucket *bk;
+    struct held h;
+    const struct keeper *keepers;
+    size_t n;
+    struct narrowed *out;
+    uint64_t floor; /* of our own events */
+};
+
+static slice least(slice a, slice b) {
+    return !a.len                            ? b
+           : !b.len || slice_cmp(a, b) <= 0 ? a
+                                             : b;
+}
+
+/* Calls fn for each stretch outside of h that has items or a clock of others;
+ * fn: 0 = go on, else it is the result. */
+static int each_stretch(ecrdt_txn *t, struct bucket *bk, const struct held *h,
+                        int (*fn)(void *ctx, const struct stretch *s),
+                        void *ctx) {
+    struct spans in = {0}, rest = {0};
+    int rc = held_spans(h, &in);
+    if (rc == ECRDT_OK)
+        rc = spans_rest(&rest, &in);
+    for (size_t i = 0; i < rest.n && !rc; i++) {
+        slice at, end;
+        spans_at(&rest, i, &at, &end);
+        for (size_t r = ranges_find(&bk->was, at); !rc && r < bk->was.n; r++) {
+            const struct item_id *hi = ranges_hi(&bk->was, r);
+            slice none = slice_of(NULL, 0);
+            struct stretch s = {at, least(hi ? item_id_slice(hi) : none, end),
+                                &bk->was.r[r].clk};
+            int any = s.clk->n ? 1 : forget_any(t, bk, s.lo, s.hi);
+            rc = any == 1 ? fn(ctx, &s) : any;
+            at = s.hi;
+            if (slice_eq(s.hi, end))
+                break;
+        }
+    }
+    spans_free(&in);
+    spans_free(&rest);
+    return rc;
+}
+
+static int found_one(void *ctx, const struct stretch *s) {
+    (void)ctx, (void)s;
+    return 1;
+}
+
+int narrow_outside(ecrdt_txn *t, const struct held *h) {
+    struct bucket *bk;
+    int rc = txn_bucket(t, h->bucket, false, &bk);
+    if (rc == 1)
+        rc = clocks_load(t, bk) < 0 ? db_err(t->db) : 1;
+    return rc <= 0 ? rc : each_stretch(t, bk, h, found_one, NULL);
+}
+
+/* ---- who keeps a stretch --------------------------------------------------
+ */
+
+/* What the keeper has of our own events everywhere on the stretch. */
+static uint64_t own_there(const struct keeper *k, const struct stretch *s,
+                          const uint8_t *me) {
+    const struct ranges *rs = k->clock;
+    uint64_t most = UINT64_MAX;
+    if (!rs->n)
+        return 0;
+    for (size_t i = ranges_find(rs, s->lo); i < rs->n; i++) {
+        uint64_t seq = vv_seq(&rs->r[i].clk, me);
+        const struct item_id *end = ranges_hi(rs, i);
+        most = seq < most ? seq : most;
+        if (!end ||
+            (s->hi.len && slice_cmp(item_id_slice(end), s->hi) >= 0))
+            break;
+    }
+    return most;
+}
+
+/* Events of others on the stretch that the keeper lacks. */
+static int missing_there(const struct keeper *k, const struct stretch *s,
+                         const struct ranges *was, uint64_t *missing) {
+    struct spans within = {0};
+    int rc = spans_add(&within, s->lo, s->hi);
+    if (rc == ECRDT_OK)
+        *missing = ranges_missing_in(was, k->clock, &within);
+    spans_free(&within);
+    return rc;
+}
+
+/* The keeper that covers the stretch but for our own events, which the items
+ * tell: 1 and *k, or 0 and whom it waits for; < 0. */
+static int find_keeper(struct narrow *w, const struct stretch *s,
+                       const struct keeper **k) {
+    uint64_t missing, fewest = UINT64_MAX;
+    *k = NULL;
+    for (size_t i = 0; i < w->n; i++) {
+        if (!spans_cover(w->keepers[i].holds, s->lo, s->hi))
+            continue;
+        int rc = missing_there(&w->keepers[i], s, &w->bk->was, &missing);
+        if (rc < 0)
+            return rc;
+        if (*k && missing >= fewest)
+            continue;
+        fewest = missing;
+        *k = &w->keepers[i];
+    }
+    if (*k && (!fewest || MUTANT(narrowown) || MUTANT(narrowearly)))
+        return 1;
+    w->out->waits = true;
+    w->out->keeper = *k;
+    w->out->missing = *k ? fewest : 0;
+    return 0;
+}
+
+/* ---- one piece ------------------------------------------------------------
+ */
+
+struct piece {
+    struct narrow *w;
+    uint64_t covered; /* of our own events, by the keeper */
+    uint64_t items;
+    bool own;             /* has it siblings by us? */
+    uint64_t beyond;      /* one that the keeper lacks: it ends there */
+    struct item_id until; /* where it ends; empty = the stretch's end */
+};
+
+/* Looks at one item: 0 = part of the piece, 1 = the piece ends before it. */
+static int look(void *ctx, const struct item_key *k, const struct item *it) {
+    struct piece *p = ctx;
+    const struct event *own = item_of_origin(it, p->w->bk->head.me);
+    bool lacks = own && own->seq > p->covered && !MUTANT(narrowearly);
+    if (p->items == NARROW_ITEMS || lacks) {
+        item_id_set(&p->until, item_key_id(k));
+        p->beyond = lacks ? own->seq : 0;
+        return 1;
+    }
+    p->items++;
+    p->own = p->own || own;
+    return 0;
+}
+
+/* The first piece of an act needs a new incarnation: our entry, which is in
+ * every clock, would claim events that are no longer here. So does a later
+ * one that holds events of the new incarnation. */
+static int renew(struct narrow *w, const struct piece *p) {
+    struct bucket_head *h = &w->bk->head;
+    bool first = w->h.since != h->me + 1;
+    if (h->seq && (first || p->own || w->floor) && !MUTANT(narrow)) {
+        int rc = origin_renew(w->t);
+        if (rc < 0)
+            return rc;
+    }
+    if (w->h.since == h->me + 1)
+        return ECRDT_OK;
+    w->h.since = h->me + 1;
+    return held_save(w->t, &w->h);
+}
+
+static int forget_piece(struct narrow *w, const struct stretch *s,
+                        const struct piece *p) {
+    struct item_id lo = {0}, hi = p->until;
+    struct forgotten done;
+    item_id_set(&lo, s->lo);
+    if (!hi.len)
+        item_id_set(&hi, s->hi);
+    int rc = renew(w, p);
+    if (rc == ECRDT_OK)
+        rc = forget_items(w->t, w->bk, item_id_slice(&lo), item_id_slice(&hi),
+                          UINT64_MAX, &done);
+    if (rc < 0)
+        return rc;
+    w->out->items += done.items;
+    w->out->waits = false;
+    return 1;
+}
+
+/* 1 = a piece of it was forgotten, 0 = it waits. */
+static int leave(void *ctx, const struct stretch *s) {
+    struct narrow *w = ctx;
+    const struct keeper *k;
+    const uint8_t *me = origin_id(w->t, w->bk->head.me);
+    int rc = me ? find_keeper(w, s, &k) : db_err(w->t->db);
+    if (rc <= 0)
+        return rc;
+    struct piece p = {.w = w, .covered = own_there(k, s, me)};
+    if (w->floor <= p.covered || MUTANT(narrowearly))
+        rc = forget_look(w->t, w->bk, s->lo, s->hi, look, &p);
+    else
+        p.beyond = w->floor;
+    if (rc < 0)
+        return rc;
+    if (!p.beyond || p.items)
+        return forget_piece(w, s, &p);
+    w->out->waits = true;
+    w->out->keeper = k;
+    w->out->missing = p.beyond - p.covered;
+    return 0;
+}
+
+static int finished(struct narrow *w) {
+    w->h.narrowing = false;
+    w->h.since = 0;
+    log_line(ECRDT_LOG_INFO,
+             "msg=\"nothing is left outside of the subscription\" "
+             "store=\"%s\" bucket=\"%s\"",
+             w->t->s->path, w->h.bucket);
+    return held_save(w->t, &w->h);
+}
+
+static int narrow(struct narrow *w) {
+    struct vv floor = {0};
+    int rc = clocks_load(w->t, w->bk);
+    const uint8_t *me = rc < 0 ? NULL : origin_id(w->t, w->bk->head.me);
+    if (!me)
+        return db_err(w->t->db);
+    rc = clocks_vector(w->t, w->bk, CLOCK_FLOOR, &floor);
+    w->floor = vv_seq(&floor, me);
+    vv_free(&floor);
+    return rc < 0 ? rc : each_stretch(w->t, w->bk, &w->h, leave, w);
+}
+
+int narrow_step(ecrdt_txn *t, const char *bucket, const struct keeper *keepers,
+                size_t n, struct narrowed *out) {
+    struct narrow w = {.t = t, .keepers = keepers, .n = n, .out = out};
+    *out = (struct narrowed){0};
+    int rc = held_load(t, bucket, &w.h);
+    if (rc < 0 || !w.h.narrowing) {
+        held_free(&w.h);
+        return rc < 0 ? rc : 0;
+    }
+    rc = txn_bucket(t, bucket, false, &w.bk);
+    if (rc == 1)
+        rc = narrow(&w);
+    if (!rc && !out->waits)
+        rc = finished(&w);
+    held_free(&w.h);
+    return rc < 0 ? db_stick(t->db, rc) : rc;
+}

@@ -1,0 +1,35 @@
+/* narrow.h: forgets what a store has outside of its subscription, once a node
+ * that keeps it is known to have it durably (PROTOCOL 7). */
+#ifndef CRDT_NARROW_H
+#define CRDT_NARROW_H
+#include "crdt/held.h"
+
+enum { NARROW_ITEMS = 1024 }; /* forgotten in one transaction, at most */
+
+/* Has the bucket of h items, or clocks of others, outside of h? 1, 0, < 0. */
+int narrow_outside(ecrdt_txn *t, const struct held *h);
+
+/* A node that keeps what it holds, and the clock of the bucket that it has
+ * shown: durable there. */
+struct keeper {
+    const char *name; /* for people */
+    const struct ranges *clock;
+    const struct spans *holds;
+};
+
+struct narrowed {
+    uint64_t items; /* forgotten */
+    bool waits;     /* a range is covered by no keeper: */
+    const struct keeper *keeper; /* ... that has most of it; NULL: none holds
+                                    all of the range */
+    uint64_t missing;            /* ... and lacks so many events */
+};
+
+/* Forgets one piece of what the bucket has outside of its subscription and a
+ * keeper covers: 1 = call again, in another transaction; 0 = all is forgotten,
+ * or what is left waits. The first piece of an act takes a new incarnation if
+ * this one has events in the bucket. t is a write transaction without changes
+ * of its own. */
+int narrow_step(ecrdt_txn *t, const char *bucket, const struct keeper *keepers,
+                size_t n, struct narrowed *out);
+#endif
