@@ -106,7 +106,7 @@ static int missing_there(const struct keeper *k, const struct stretch *s,
  * tell: 1 and *k, or 0 and whom it waits for; < 0. */
 static int find_keeper(struct narrow *w, const struct stretch *s,
                        const struct keeper **k) {
-    uint64_t missing, fewest = UINT64_MAX;
+    uint64_t missing = 0, fewest = UINT64_MAX;
     *k = NULL;
     for (size_t i = 0; i < w->n; i++) {
         if (!spans_cover(w->keepers[i].holds, s->lo, s->hi))
@@ -192,7 +192,7 @@ static int forget_piece(struct narrow *w, const struct stretch *s,
 /* 1 = a piece of it was forgotten, 0 = it waits. */
 static int leave(void *ctx, const struct stretch *s) {
     struct narrow *w = ctx;
-    const struct keeper *k;
+    const struct keeper *k = NULL;
     const uint8_t *me = origin_id(w->t, w->bk->head.me);
     int rc = me ? find_keeper(w, s, &k) : db_err(w->t->db);
     if (rc <= 0)

@@ -1,6 +1,7 @@
 /* gossip.c: the rounds of a node: look at the clocks after each commit, push
  * what peers lack; apply.c does the other half. */
 #include "replication/gossip.h"
+#include "crdt/held.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/err.h"
@@ -10,6 +11,8 @@
 
 void gossip_init(struct gossip *g, ecrdt_store *s) {
     *g = (struct gossip){.store = s};
+    subscription_init(&g->push.holds);
+    g->push.holds_version = 1;
     apply_init(&g->apply, s);
     reconciler_init(&g->reconciler, s);
 }
@@ -20,6 +23,7 @@ void gossip_free(struct gossip *g) {
         alloc_free(g->push.views[i]);
     }
     alloc_free(g->push.views);
+    subscription_free(&g->push.holds);
     buf_free(&g->push.scratch);
     buf_free(&g->push.word);
     push_cache_free(&g->push.cache);
@@ -91,6 +95,20 @@ static int refresh_bucket(void *ctx, const char *bucket) {
     return rc;
 }
 
+/* What we hold, as the snapshot says. */
+static int refresh_holds(struct push *p, ecrdt_txn *txn) {
+    struct subscription now = {0};
+    int rc = subscription_load(txn, &now);
+    if (!rc) {
+        struct subscription old = p->holds;
+        p->holds_version += !subscription_eq(&now, &old);
+        p->holds = now;
+        now = old;
+    }
+    subscription_free(&now);
+    return rc;
+}
+
 /* Makes the views show txn's snapshot, durable before any of it leaves. */
 static int refresh(struct gossip *g, ecrdt_txn *txn) {
     uint64_t id = replica_snapshot_id(txn);
@@ -100,6 +118,8 @@ static int refresh(struct gossip *g, ecrdt_txn *txn) {
     int rc = replica_flush(g->store);
     if (!rc)
         rc = replica_origin(txn, g->push.me);
+    if (!rc)
+        rc = refresh_holds(&g->push, txn);
     if (!rc)
         rc = replica_each_bucket(txn, refresh_bucket, &r);
     if (!rc)
@@ -333,11 +353,14 @@ uint64_t gossip_run(struct gossip *g, uint64_t now_ms) {
     follow_peers(g, now_ms);
     graft_when_due(g, now_ms);
     push_when_due(g, now_ms);
+    narrowing_run(&g->narrowing, g->store, &g->push, g->sessions, g->n, now_ms);
     uint64_t next = tick_all(g, now_ms);
     if (g->n > 1)
         next = g->graft_at_ms < next ? g->graft_at_ms : next;
     uint64_t apply = apply_at(&g->apply, g->sessions, g->n);
     uint64_t push = push_at(g);
+    uint64_t narrow = narrowing_at(&g->narrowing, &g->push);
+    next = narrow < next ? narrow : next;
     next = apply < next ? apply : next;
     next = push < next ? push : next;
     uint64_t compare = reconciler_at(&g->reconciler, g->sessions, g->n);

@@ -5,6 +5,7 @@
 #define REPLICATION_GOSSIP_H
 #include "replication/apply.h"
 #include "replication/reconciler.h"
+#include "replication/narrowing.h"
 
 enum {
     GOSSIP_GATHER_MS = 2,      /* a commit waits this long for company ... */
@@ -21,6 +22,7 @@ struct gossip {
     struct apply apply;
     struct reconciler reconciler;
     struct push push; /* holds the views */
+    struct narrowing narrowing;
     size_t views_cap;
     uint64_t version;  /* of the newest view */
     uint64_t snapshot; /* that the views show; durable */

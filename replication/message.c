@@ -23,6 +23,7 @@ static const struct {
     [MESSAGE_WANT] = {"want", MESSAGE_FP_MAX},
     [MESSAGE_CLOCK_DIFF] = {"clock-diff", MESSAGE_CLOCK_MAX},
     [MESSAGE_CLOCK_FP] = {"clock-fp", MESSAGE_CLOCK_MAX},
+    [MESSAGE_SUBSCRIBE] = {"subscribe", MESSAGE_SUBSCRIBE_MAX},
 };
 
 const char *message_name(unsigned type) {
@@ -273,6 +274,30 @@ int message_chunk_decode(slice body, struct chunk_message *m) {
     if (unpack_end(&u) || !take_bucket(m->bucket, name))
         return malformed("chunk");
     return 0;
+}
+
+void message_subscribe_encode(struct buf *out, uint64_t number, uint64_t seen,
+                              const struct subscription *holds) {
+    pack_array(out, 3);
+    pack_uint(out, number);
+    pack_uint(out, seen);
+    if (holds)
+        subscription_encode(out, holds);
+    else
+        pack_nil(out);
+}
+
+int message_subscribe_decode(slice body, struct subscribe *m) {
+    struct unpack u;
+    unpack_init(&u, body);
+    unpack_array_exact(&u, 3);
+    m->number = unpack_uint(&u);
+    m->seen = unpack_uint(&u);
+    m->told = !unpack_nil(&u);
+    if (m->told && !u.err && subscription_decode(&u, &m->holds) < 0 &&
+        u.err == ECRDT_ENOMEM)
+        return ECRDT_ENOMEM;
+    return unpack_end(&u) ? malformed("subscribe") : 0;
 }
 
 void message_bye_encode(struct buf *out, uint8_t code, const char *sentence) {

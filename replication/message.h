@@ -4,6 +4,7 @@
 #ifndef REPLICATION_MESSAGE_H
 #define REPLICATION_MESSAGE_H
 #include "crdt/chunk.h"
+#include "crdt/subscription.h"
 
 enum {
     MESSAGE_VERSION = 1,
@@ -13,6 +14,7 @@ enum {
     MESSAGE_CLOCK_MAX = 4 << 20,
     MESSAGE_CHUNK_MAX = CHUNK_MAX_BYTES + MESSAGE_CLOCK_MAX + 1024,
     MESSAGE_FP_MAX = 2 << 20,
+    MESSAGE_SUBSCRIBE_MAX = SUBSCRIPTION_BYTES + 64,
     MESSAGE_MAX = MESSAGE_CHUNK_MAX
 };
 
@@ -26,6 +28,7 @@ enum message_type {
     MESSAGE_FP,   /* fingerprints of ranges: compare them (fingerprint.h) */
     MESSAGE_SAME, /* the ranges of an FP that are equal */
     MESSAGE_WANT, /* ends an answer: ranges whose items are asked for */
+    MESSAGE_SUBSCRIBE = 9, /* what the sender holds */
     MESSAGE_CLOCK_DIFF = 10, /* what changed in it since the last word */
     MESSAGE_CLOCK_FP,        /* where do two large ones differ? */
     MESSAGE_TYPES
@@ -127,6 +130,23 @@ void message_chunk_encode(struct buf *out, const char *bucket, bool more,
 
 /* 0, or ECRDT_EPEER with a sentence. */
 int message_chunk_decode(slice body, struct chunk_message *m);
+
+/* What the sender holds, and whether it has heard what the receiver holds.
+ * Zero-initialise, subscription_free() its holds. */
+struct subscribe {
+    uint64_t number; /* how many of these it has told on this link       */
+    uint64_t seen;   /* ... and how many of the receiver's it has heard  */
+    bool told;       /* this is a further one; else it only says seen    */
+    struct subscription holds;
+};
+
+/* Appends the body; holds NULL: it only says seen. */
+void message_subscribe_encode(struct buf *out, uint64_t number, uint64_t seen,
+                              const struct subscription *holds);
+
+/* Into the zeroed m, which the caller frees in any case. 0, ECRDT_EPEER with
+ * a sentence, or ECRDT_ENOMEM. */
+int message_subscribe_decode(slice body, struct subscribe *m);
 
 /* Why a link ends. */
 enum bye_code {

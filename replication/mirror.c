@@ -63,6 +63,8 @@ void mirrors_free(struct mirrors *ms) {
         clock_fp_free(ms->m[i]->fp);
         buf_free(&ms->m[i]->fp_first);
         ranges_free(&ms->m[i]->peer);
+        spans_free(&ms->m[i]->ours);
+        spans_free(&ms->m[i]->theirs);
         chunk_tail_free(&ms->m[i]->tail);
         alloc_free(ms->m[i]);
     }
@@ -104,28 +106,33 @@ static void note_progress(struct mirror *m, bool fruitless, uint64_t now_ms) {
     m->not_before_ms = now_ms + pause;
 }
 
+static int too_much(void) {
+    return err_set(ECRDT_EPEER,
+                   "the peer's clocks and prefixes take more than %d MiB: too "
+                   "many origins and ranges for one link",
+                   MIRRORS_MAX_BYTES >> 20);
+}
+
 int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
                 uint32_t acked, uint64_t now_ms) {
     INVARIANT(acked <= m->in_flight);
     size_t bytes = clock_state_bytes(c->state);
     const struct ranges *now = &c->state->ranges;
     if (ms->bytes - m->heard_bytes + bytes > MIRRORS_MAX_BYTES)
-        return err_set(ECRDT_EPEER,
-                       "the peer's clocks take more than %d MiB: too many "
-                       "origins and ranges for one link",
-                       MIRRORS_MAX_BYTES >> 20);
+        return too_much();
     ms->bytes += bytes - m->heard_bytes;
     m->heard_bytes = bytes;
     m->in_flight -= acked;
     bool reset = c->flags & CLOCK_RESET || !m->in_flight;
     if (acked && reset)
         note_progress(
-            m, ranges_eq(&m->heard->ranges, now) && !ranges_le(&m->peer, now),
+            m, ranges_eq(&m->heard->ranges, now) && !ranges_le_in(&m->peer, now, &m->theirs),
             now_ms);
     m->wait = c->flags & CLOCK_WAIT;
     m->lazy = c->flags & CLOCK_LAZY;
     int rc = reset ? ranges_copy(&m->peer, now) : ranges_raise(&m->peer, now);
     m->look = true;
+    m->stale = false;
     m->judged = 0;
     m->known = true;
     m->again = m->again || (c->differs && !MUTANT(norepair));
@@ -142,8 +149,24 @@ int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
     return rc;
 }
 
+int mirror_hold(struct mirrors *ms, struct mirror *m,
+                const struct subscription *ours,
+                const struct subscription *theirs) {
+    spans_free(&m->ours);
+    spans_free(&m->theirs);
+    ms->bytes -= m->spans_bytes;
+    int rc = ours ? subscription_spans(ours, m->bucket, &m->ours) : 0;
+    if (!rc && theirs)
+        rc = subscription_spans(theirs, m->bucket, &m->theirs);
+    m->spans_bytes = m->theirs.cap * sizeof *m->theirs.s;
+    ms->bytes += m->spans_bytes;
+    m->look = true;
+    m->judged = 0;
+    return !rc && ms->bytes > MIRRORS_MAX_BYTES ? too_much() : rc;
+}
+
 bool mirror_ready(const struct mirror *m) {
-    return m->view && !m->lazy && (m->look || m->seen != m->view->version);
+    return m->view && !m->lazy && !m->stale && (m->look || m->seen != m->view->version);
 }
 
 /* Does the peer lack events of origin me somewhere? */
@@ -158,7 +181,8 @@ static bool lacks_ours(const struct mirror *m, const uint8_t *me) {
 void mirror_judge(struct mirror *m, const uint8_t me[ORIGIN_SIZE],
                   uint64_t now_ms, unsigned hold_ms) {
     m->judged = m->view->version;
-    if (m->peer.n && ranges_le(&m->view->state->ranges, &m->peer) &&
+    if (m->peer.n &&
+        ranges_le_in(&m->view->state->ranges, &m->peer, &m->theirs) &&
         !MUTANT(echo)) {
         m->look = false;
         m->seen = m->view->version;
@@ -186,9 +210,11 @@ uint8_t mirror_flags(const struct mirror *m) {
                      (m->again ? CLOCK_AGAIN : 0));
 }
 
+/* A peer that holds nothing of a bucket and never spoke of it is not told. */
 bool mirror_tell_due(const struct mirror *m) {
     return m->ack_due || mirror_flags(m) != m->told_flags ||
-           (m->view && m->told != m->view->version);
+           (m->view && m->told != m->view->version &&
+            (spans_count(&m->theirs) || m->known));
 }
 
 uint64_t mirror_tell_at(const struct mirror *m) {
@@ -223,7 +249,8 @@ bool mirror_late(struct mirror *m) {
     static const struct ranges none;
     bool late =
         m->mark &&
-        !ranges_le(&m->mark->ranges, m->view ? &m->view->state->ranges : &none);
+        !ranges_le_in(&m->mark->ranges,
+                      m->view ? &m->view->state->ranges : &none, &m->ours);
     clock_state_unref(m->mark);
     m->mark = clock_state_ref(m->heard);
     return late;
@@ -237,12 +264,14 @@ bool mirror_covers(const struct mirror *m, slice id,
 
 uint64_t mirror_missing_here(const struct mirror *m) {
     static const struct ranges none;
-    return ranges_missing(&m->heard->ranges,
-                          m->view ? &m->view->state->ranges : &none);
+    return ranges_missing_in(&m->heard->ranges,
+                             m->view ? &m->view->state->ranges : &none,
+                             &m->ours);
 }
 
 uint64_t mirror_missing_there(const struct mirror *m) {
-    return m->view ? ranges_missing(&m->view->state->ranges, &m->heard->ranges)
+    return m->view ? ranges_missing_in(&m->view->state->ranges,
+                                       &m->heard->ranges, &m->theirs)
                    : 0;
 }
 

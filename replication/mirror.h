@@ -2,6 +2,7 @@
  * heard, what is on its way, what may be sent next. */
 #ifndef REPLICATION_MIRROR_H
 #define REPLICATION_MIRROR_H
+#include "crdt/spans.h"
 #include "replication/clock_fp.h"
 #include "replication/message.h"
 
@@ -47,8 +48,11 @@ struct mirror {
     struct clock_fp *fp;       /* the clocks are being compared; else NULL */
     struct buf fp_first;       /* the peer's first word of that, not answered */
     struct talk talk;
+    struct spans ours;       /* the ids that we hold ... */
+    struct spans theirs;     /* ... and the peer */
     struct chunk_tail tail;
     size_t heard_bytes;     /* memory of heard, for MIRRORS_MAX_BYTES */
+    size_t spans_bytes;     /* ... and of theirs                      */
     uint32_t in_flight;     /* chunks sent and not acked */
     uint64_t told;          /* version of view last told to the peer ... */
     uint64_t told_ms;       /* ... and when */
@@ -63,6 +67,7 @@ struct mirror {
     bool unchecked;         /* heard, and not yet looked at for clones */
     bool look;              /* the peer may lack something */
     bool bulk;              /* the last chunk left something behind */
+    bool stale;             /* heard is older than theirs: a CLOCK follows */
     bool wait;              /* the peer asked us to hold our bulk */
     bool ack_due;           /* the peer's chunks were consumed: tell */
     bool reset_due;         /* ... and did not fit: say so */
@@ -81,7 +86,7 @@ struct mirror {
 struct mirrors {
     struct mirror **m;
     size_t n, cap;
-    size_t bytes; /* sum of heard_bytes */
+    size_t bytes; /* sum of heard_bytes and spans_bytes */
 };
 
 /* The bucket's mirror, NULL if there is none. */
@@ -99,6 +104,12 @@ void mirrors_free(struct mirrors *ms);
  * past MIRRORS_MAX_BYTES; ECRDT_ENOMEM. */
 int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
                 uint32_t acked, uint64_t now_ms);
+
+/* What both sides hold of the bucket is said anew; NULL: everything. 0;
+ * ECRDT_EPEER past MIRRORS_MAX_BYTES; ECRDT_ENOMEM. */
+int mirror_hold(struct mirrors *ms, struct mirror *m,
+                const struct subscription *ours,
+                const struct subscription *theirs);
 
 /* May the peer lack something, so that a chunk should be built for it, once
  * due_ms and not_before_ms have come? */
@@ -136,7 +147,7 @@ bool mirror_late(struct mirror *m);
 bool mirror_covers(const struct mirror *m, slice id,
                    const uint8_t origin[ORIGIN_SIZE], uint64_t seq);
 
-/* Events that we lack, and that the peer lacks. */
+/* Events that we lack, and that the peer lacks, of what each holds. */
 uint64_t mirror_missing_here(const struct mirror *m);
 uint64_t mirror_missing_there(const struct mirror *m);
 

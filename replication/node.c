@@ -87,11 +87,17 @@ void node_status(struct node *n) {
 static void note_condition(struct node *n) {
     struct relay_record *self = &n->peers.self;
     char now[PEER_ERROR_MAX + 1];
-    const char *sentence = n->stopping   ? "stopped"
-                           : n->draining ? "draining"
-                                         : "running";
-    snprintf(now, sizeof now, "%.*s", PEER_ERROR_MAX,
-             n->gossip.apply.error ? n->gossip.apply.sentence : sentence);
+    const char *narrow = n->gossip.narrowing.sentence;
+    if (n->gossip.apply.error)
+        snprintf(now, sizeof now, "%.*s", PEER_ERROR_MAX,
+                 n->gossip.apply.sentence);
+    else
+        snprintf(now, sizeof now, "%s%s%.*s",
+                 n->stopping   ? "stopped"
+                 : n->draining ? "draining"
+                               : "running",
+                 *narrow ? "; to forget what is left: " : "",
+                 PEER_ERROR_MAX - 64, narrow);
     if (!strcmp(now, self->status) && self->running != n->stopping)
         return;
     memcpy(self->status, now, sizeof now);

@@ -17,7 +17,7 @@ void push_cache_free(struct push_cache *c) {
 
 static bool fits(const struct encoded *e, const struct mirror *m,
                  const struct chunk_budget *budget) {
-    return e->view == m->view && e->version == m->view->version &&
+    return !m->theirs.some && e->view == m->view && e->version == m->view->version &&
            e->budget.max_bytes == budget->max_bytes &&
            e->budget.max_items == budget->max_items &&
            (ranges_eq(&e->base, &m->peer) || MUTANT(wrongbase));
@@ -48,19 +48,21 @@ int push_cache_build(struct push_cache *c, ecrdt_txn *t, struct mirror *m,
     if (rc == ECRDT_OK)
         rc = ranges_copy(&e->base, &m->peer);
     if (rc == ECRDT_OK)
-        rc = chunk_build(t, m->bucket, &m->peer, budget, &m->tail, &e->bytes,
-                         &e->built);
+        rc = chunk_build_within(t, m->bucket, &m->theirs, &m->peer, budget,
+                                &m->tail, &e->bytes, &e->built);
     if (rc <= 0)
         return rc;
     rc = ranges_copy(&e->after, &m->peer);
     if (rc < 0)
         return rc;
     c->builds++;
+    *out = e;
+    if (m->theirs.some)
+        return 1; /* it fits this peer alone */
     c->next = (c->next + 1) % PUSH_CACHE;
     e->view = m->view;
     e->version = m->view->version;
     e->budget = *budget;
     e->arrival = m->tail.arrival;
-    *out = e;
     return 1;
 }

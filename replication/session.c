@@ -21,6 +21,7 @@ int session_open(const struct session_conf *conf, uint64_t now_ms,
     if (!s)
         return ECRDT_ENOMEM;
     s->inbox_end = &s->inbox;
+    subscription_init(&s->theirs);
     s->initiator = conf->channel.initiator;
     s->audit_only = conf->hello.role == PEER_AUDITOR;
     s->opened_ms = s->heard_ms = s->spoke_ms = now_ms;
@@ -60,6 +61,7 @@ void session_free(struct session *s) {
     drop_inbox(s);
     session_talks_drop(s);
     mirrors_free(&s->mirrors);
+    subscription_free(&s->theirs);
     channel_close(s->channel);
     alloc_free(s);
 }
@@ -139,6 +141,14 @@ static int take_acks(struct session *s, uint64_t acked, const struct mirror *m,
     return 0;
 }
 
+int session_mirror(struct session *s, const char *bucket, struct mirror **m) {
+    *m = mirrors_find(&s->mirrors, bucket);
+    if (*m)
+        return 0;
+    int rc = mirrors_get(&s->mirrors, bucket, m);
+    return rc < 0 ? rc : mirror_hold(&s->mirrors, *m, s->ours, &s->theirs);
+}
+
 /* The decoded c is about the bucket of m. */
 static int hear(struct session *s, struct mirror *m, struct clock *c,
                 uint64_t now_ms) {
@@ -156,7 +166,7 @@ static int on_clock(struct session *s, slice body, uint64_t now_ms) {
     struct mirror *m = NULL;
     int rc = message_clock_decode(body, &c);
     if (!rc)
-        rc = mirrors_get(&s->mirrors, c.bucket, &m);
+        rc = session_mirror(s, c.bucket, &m);
     if (!rc)
         session_heard_whole(s, m);
     if (!rc)
@@ -171,7 +181,7 @@ static int on_clock_diff(struct session *s, slice body, uint64_t now_ms) {
     struct unpack u;
     int rc = message_diff_begin(body, &u, &c);
     if (!rc)
-        rc = mirrors_get(&s->mirrors, c.bucket, &m);
+        rc = session_mirror(s, c.bucket, &m);
     if (!rc)
         rc = message_diff_end(&u, m->heard, &c);
     if (!rc)
@@ -203,7 +213,7 @@ static int on_chunk(struct session *s, slice body, uint64_t now_ms) {
     if (!rc && c->message.word.len)
         rc = on_clock_diff(s, c->message.word, now_ms);
     if (!rc)
-        rc = mirrors_get(&s->mirrors, c->message.bucket, &c->mirror);
+        rc = session_mirror(s, c->message.bucket, &c->mirror);
     if (rc < 0) {
         chunk_free(c);
         return rc;
@@ -218,6 +228,35 @@ static int on_chunk(struct session *s, slice body, uint64_t now_ms) {
     s->inbox_bytes += c->bytes;
     s->stats.chunks_in++;
     return 0;
+}
+
+/* The numbers leave no doubt about what the other side knows. */
+static int on_subscribe(struct session *s, slice body, uint64_t now_ms) {
+    struct subscribe m = {0};
+    (void)now_ms;
+    int rc = message_subscribe_decode(body, &m);
+    if (!rc && (m.number != s->subs_heard + m.told || m.seen < s->subs_seen ||
+                m.seen > s->subs_sent))
+        rc = err_set(ECRDT_EPEER,
+                     "the peer counts its subscribe messages wrongly: number "
+                     "%llu, seen %llu",
+                     (unsigned long long)m.number, (unsigned long long)m.seen);
+    if (rc < 0 || !m.told) {
+        if (!rc)
+            s->subs_seen = m.seen;
+        subscription_free(&m.holds);
+        return rc;
+    }
+    subscription_free(&s->theirs);
+    s->theirs = m.holds;
+    s->subs_heard = m.number;
+    s->subs_seen = m.seen;
+    for (size_t i = 0; i < s->mirrors.n && !rc; i++) {
+        struct mirror *mirror = s->mirrors.m[i];
+        rc = mirror_hold(&s->mirrors, mirror, s->ours, &s->theirs);
+        mirror->stale = mirror->known;
+    }
+    return rc;
 }
 
 static int on_keepalive(struct session *s, slice body, uint64_t now_ms) {
@@ -243,6 +282,7 @@ typedef int (*handler)(struct session *s, slice body, uint64_t now_ms);
 static const handler handlers[SESSION_STATES][MESSAGE_TYPES] = {
     [SESSION_SYNCING] = {[MESSAGE_CLOCK] = on_clock,
                          [MESSAGE_CLOCK_FP] = session_hear_fp,
+                         [MESSAGE_SUBSCRIBE] = on_subscribe,
                          [MESSAGE_CLOCKS_DONE] = on_clocks_done,
                          [MESSAGE_KEEPALIVE] = on_keepalive,
                          [MESSAGE_BYE] = on_bye},
@@ -252,6 +292,7 @@ static const handler handlers[SESSION_STATES][MESSAGE_TYPES] = {
                       [MESSAGE_FP] = session_on_fp,
                       [MESSAGE_SAME] = session_on_same,
                       [MESSAGE_WANT] = session_on_want,
+                      [MESSAGE_SUBSCRIBE] = on_subscribe,
                       [MESSAGE_KEEPALIVE] = on_keepalive,
                       [MESSAGE_BYE] = on_bye},
 };
@@ -334,7 +375,12 @@ void session_consumed(struct session *s, const struct chunk_report *r) {
     s->stats.payload_in += r->payload;
     s->stats.repeated_in += r->repeated;
     s->stats.refused_parts += r->refused;
+    s->stats.foreign_parts += r->foreign;
     chunk_free(c);
+}
+
+bool session_knows_holds(const struct session *s) {
+    return s->told_all && s->subs_seen == s->subs_sent;
 }
 
 static bool said_all(const struct session *s, size_t n_views) {

@@ -82,7 +82,7 @@ struct session_stats {
     uint64_t fp_refused;      /* ... that no talk of ours had asked for */
     uint64_t fp_stale;        /* SAMEs that changes here had overtaken */
     /* noted when applied */
-    uint64_t items_in, refused_parts, ahead_parts;
+    uint64_t items_in, refused_parts, ahead_parts, foreign_parts;
     uint64_t payload_in, repeated_in; /* bytes, and of what was here before */
 };
 
@@ -100,6 +100,11 @@ struct session {
     uint8_t bye;       /* code of the BYE sent or received, 0 = none */
     bool bye_received; /* ... and it was the peer's */
     char sentence[ERR_SENTENCE];
+    const struct subscription *ours; /* what we hold; NULL = not known yet */
+    struct subscription theirs;      /* what the peer holds */
+    uint64_t ours_version; /* of ours, as last told; see push */
+    uint64_t subs_sent, subs_seen;   /* told by us, and heard by the peer */
+    uint64_t subs_heard, subs_echoed; /* told by the peer, and said so */
     struct mirrors mirrors;
     struct session_chunk *inbox, **inbox_end;
     const struct clock_state *inbox_said; /* of its last chunk */
@@ -152,6 +157,8 @@ struct push {
     size_t n;
     struct buf scratch, word;
     struct push_cache cache;
+    struct subscription holds; /* what the snapshot says that we hold */
+    uint64_t holds_version;    /* grows with each change of it, from 1 */
     uint64_t now_ms;
     uint8_t me[ORIGIN_SIZE]; /* this store's incarnation */
 };
@@ -193,6 +200,14 @@ int session_hear_fp(struct session *s, slice body, uint64_t now_ms);
 void session_heard_whole(struct session *s, struct mirror *m);
 
 /* ---- */
+
+/* Has the peer heard what we hold, as it was last told? What it said before it
+ * did counts for nothing when we let go of something. */
+bool session_knows_holds(const struct session *s);
+
+/* The mirror, made if need be, knows what both sides hold. 0 or as
+ * mirrors_get() and mirror_hold(). */
+int session_mirror(struct session *s, const char *bucket, struct mirror **m);
 
 /* The first chunk of the inbox was consumed by a committed transaction with
  * this outcome: removes and acks it. */

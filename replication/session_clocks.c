@@ -82,7 +82,7 @@ int session_hear_fp(struct session *s, slice body, uint64_t now_ms) {
     struct mirror *m = NULL;
     int rc = message_fp_begin(body, &u, bucket);
     if (!rc)
-        rc = mirrors_get(&s->mirrors, bucket, &m);
+        rc = session_mirror(s, bucket, &m);
     s->waits = false;
     if (rc < 0)
         return rc;

@@ -9,7 +9,7 @@ static int attach_views(struct session *s, struct push *p) {
         return 0;
     for (size_t i = 0; i < p->n; i++) {
         struct mirror *m;
-        int rc = mirrors_get(&s->mirrors, p->views[i]->bucket, &m);
+        int rc = session_mirror(s, p->views[i]->bucket, &m);
         if (rc < 0)
             return rc;
         if (!m->view) /* told at once, not when a window full has come */
@@ -18,6 +18,39 @@ static int attach_views(struct session *s, struct push *p) {
     }
     s->views_seen = p->n;
     return 0;
+}
+
+/* All clocks are told anew behind a change: the peer believes what it sent
+ * to be where it may be no longer. */
+static int holds_changed(struct session *s, const struct push *p) {
+    int rc = 0;
+    s->ours = &p->holds;
+    s->ours_version = p->holds_version;
+    for (size_t i = 0; i < s->mirrors.n && !rc; i++) {
+        struct mirror *m = s->mirrors.m[i];
+        rc = mirror_hold(&s->mirrors, m, s->ours, &s->theirs);
+        m->ack_due = m->reset_due = s->told_all;
+    }
+    return rc;
+}
+
+/* Says what we hold when it changed, and that we heard what the peer holds.
+ * Who holds everything from the start need not say so. */
+static int tell_holds(struct session *s, struct push *p) {
+    bool changed = s->ours_version != p->holds_version;
+    bool tell = changed && (s->subs_sent || !subscription_whole(&p->holds));
+    int rc = changed ? holds_changed(s, p) : 0;
+    if (rc < 0 || (!tell && s->subs_echoed == s->subs_heard))
+        return rc;
+    s->subs_sent += tell;
+    s->subs_echoed = s->subs_heard;
+    buf_clear(&p->scratch);
+    message_subscribe_encode(&p->scratch, s->subs_sent, s->subs_heard,
+                             tell ? &p->holds : NULL);
+    rc = p->scratch.err;
+    return rc < 0 ? rc
+                  : session_say(s, MESSAGE_SUBSCRIBE, buf_slice(&p->scratch),
+                        p->now_ms);
 }
 
 bool session_window_open(const struct session *s) {
@@ -29,8 +62,8 @@ bool session_window_open(const struct session *s) {
 static struct chunk_budget budget_of(const struct mirror *m) {
     if (m->wait)
         return (struct chunk_budget){CHUNK_BULK_BYTES, SESSION_HELD_ITEMS};
-    if (m->bulk ||
-        ranges_missing(&m->view->state->ranges, &m->peer) > CHUNK_PUSH_ITEMS)
+    if (m->bulk || ranges_missing_in(&m->view->state->ranges, &m->peer,
+                                     &m->theirs) > CHUNK_PUSH_ITEMS)
         return (struct chunk_budget){CHUNK_BULK_BYTES, CHUNK_BULK_ITEMS};
     return (struct chunk_budget){CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
 }
@@ -133,7 +166,9 @@ int session_push(struct session *s, struct push *p) {
         return 0;
     if (session_out(s)->len > SESSION_OUT_MAX)
         return 0;
-    int rc = attach_views(s, p);
+    int rc = tell_holds(s, p);
+    if (!rc)
+        rc = attach_views(s, p);
     if (rc < 0)
         return rc;
     if (!s->told_all)
@@ -154,6 +189,8 @@ uint64_t session_push_at(const struct session *s, size_t n_views) {
         return UINT64_MAX;
     if (channel_out(s->channel)->len > SESSION_OUT_MAX)
         return UINT64_MAX;
+    if (s->subs_echoed != s->subs_heard)
+        return 0;
     if (s->views_seen != n_views || !s->told_all)
         return s->views_seen == n_views && s->waits ? UINT64_MAX : 0;
     uint64_t at = UINT64_MAX;

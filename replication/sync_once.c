@@ -91,7 +91,7 @@ static void worked(void *ctx) {
             r->loop->t->stop(r->loop);
         return;
     }
-    r->all = node_in_sync(r->node);
+    r->all = node_in_sync(r->node) && !r->node->gossip.narrowing.busy;
     if (r->all || hopeless(r->node))
         finish(r);
 }

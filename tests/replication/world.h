@@ -17,6 +17,7 @@ struct world_node {
     ecrdt_store *s;
     struct identity self;
     struct gossip g;
+    uint8_t role;   /* enum peer_role */
     uint64_t woken; /* the commit that it was last told of */
 };
 
@@ -77,7 +78,8 @@ static inline struct session *world_session(struct world *w, size_t i, size_t j,
                                             .realm = "test"}};
     memcpy(conf.channel.expect, w->node[j].self.pk, 32);
     rng_bytes(&w->rng, conf.channel.ephemeral, 32);
-    assert_ok(hello_make(&conf.hello, n->s, "node", 0, n->self.pk, n->self.sk));
+    assert_ok(
+        hello_make(&conf.hello, n->s, "node", n->role, n->self.pk, n->self.sk));
     assert_ok(session_open(&conf, w->now, &s));
     return s;
 }
