@@ -26,6 +26,7 @@ static const struct option options[] = {
     {"out", required_argument, NULL, 'o'},
     {"msgpack", no_argument, NULL, 'p'},
     {"limits", no_argument, NULL, 'L'},
+    {"others", no_argument, NULL, 'O'},
     {"key", required_argument, NULL, 'k'},
     {"timeout", required_argument, NULL, 'T'},
     {"realm", required_argument, NULL, 'e'},
@@ -176,6 +177,7 @@ static int take_option(struct cli *c, int letter) {
                        : letter == 'q' ? &c->receipt
                        : letter == 'c' ? &c->claim
                        : letter == 'a' ? &c->all
+                       : letter == 'O' ? &c->others
                                        : NULL;
     const char **const word = letter == 's'   ? &c->store
                               : letter == 'U' ? &c->summary

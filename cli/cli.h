@@ -28,7 +28,7 @@ struct verb;
 struct cli {
     const struct verb *verb;
     const char *store; /* -s or EDGECRDT_STORE */
-    bool json, hex, raw, detail, limits, msgpack, claim, all;
+    bool json, hex, raw, detail, limits, msgpack, claim, all, others;
     uint32_t durability; /* flag of enum ecrdt_flags, 0 = not given */
     unsigned types;      /* of keys; 0 = not given */
     uint64_t max_bytes;
@@ -110,6 +110,8 @@ int out_found(int rc);
  * people the fields are separated by tabs and what is not printable is shown
  * as \xHH. Names starting with '-' are left out for people. */
 void out_bytes(struct cli *c, const char *name, slice value);
+/* n of them: columns for people, one array in JSON. */
+void out_list(struct cli *c, const char *name, const slice *list, size_t n);
 void out_text(struct cli *c, const char *name, const char *value);
 void out_int(struct cli *c, const char *name, int64_t value);
 void out_uint(struct cli *c, const char *name, uint64_t value);

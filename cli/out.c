@@ -179,6 +179,17 @@ void out_bytes(struct cli *c, const char *name, slice value) {
         printf("%02x", p[i]);
 }
 
+void out_list(struct cli *c, const char *name, const slice *list, size_t n) {
+    json_t *all = c->json ? json_array() : NULL;
+    for (size_t i = 0; i < n; i++)
+        if (c->json)
+            json_array_append_new(all, json_of(list[i]));
+        else
+            out_bytes(c, name, list[i]);
+    if (c->json)
+        row_set(c, name, all);
+}
+
 void out_text(struct cli *c, const char *name, const char *value) {
     if (c->json)
         row_set(c, name, json_of(ecrdt_str(value)));

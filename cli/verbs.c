@@ -91,11 +91,13 @@ const struct verb verbs[] = {
      "store: bucket, type, key and values, elements or value. JSON:\n"
      "bucket, type, key, and value (by, at, wall_ms, logical, read) or\n"
      "element.\n"},
-    {"digest", "|w", "", USE_READ, verb_digest, "[BUCKET]",
+    {"digest", "|wd", "x", USE_READ, verb_digest, "[--hex] [BUCKET [PREFIX]]",
      "print the digests of buckets",
      "Bucket and digest, one line each. Equal digests on two nodes mean\n"
-     "equal content. An absent or empty bucket has zeros. JSON: bucket,\n"
-     "digest, settled (no large catch-up is under way).\n"},
+     "equal content. An absent or empty bucket has zeros. With a PREFIX the\n"
+     "keys that begin with it are read and summed up: so a node that holds\n"
+     "a part compares with one that holds everything. JSON: bucket, digest,\n"
+     "settled (no large catch-up is under way).\n"},
     HEADING("The store"),
     {"init", "", "FREm", USE_NEW, verb_init,
      "[--full|--relaxed|--ephemeral] [--max-bytes N]", "create a store",
@@ -201,6 +203,24 @@ const struct verb verbs[] = {
      "From FILE or standard input, in one transaction. Exits 1 if parts\n"
      "were left out: \"ahead\" builds on something missing here (make a new\n"
      "summary and export again), \"refused\" does not fit this store.\n"},
+    HEADING("A part of the data"),
+    {"subscribe", "|wd+", "xO", USE_WRITE, verb_subscribe,
+     "[--hex] [BUCKET [PREFIX...] | --others]",
+     "hold a bucket, or some prefixes of it",
+     "From now on this store holds of BUCKET the keys that begin with one of\n"
+     "the prefixes, all of them if none is given, and nothing else of it;\n"
+     "--others: all of the buckets that no call named. What is new comes from\n"
+     "the peers. What is no longer held is forgotten as soon as a connected\n"
+     "core that holds it has shown that it has all of it; until then it\n"
+     "stays, and 'peers' says for whom it waits (exit 1). Writes outside go to\n"
+     "the peers as ever; the same call again forgets them.\n"
+     "\n"
+     "Without a bucket it lists what is held; JSON: bucket, holds, prefixes,\n"
+     "leaving. A relay whose configuration has 'subscribe' sections sets it\n"
+     "from there when it starts.\n"},
+    {"unsubscribe", "|w", "O", USE_WRITE, verb_unsubscribe, "BUCKET | --others",
+     "hold nothing of a bucket",
+     "--others: of the buckets that no call named. As 'subscribe'.\n"},
     HEADING("The network"),
     {"peers", "", "", USE_READ, verb_peers, "", "who is in sync",
      "What the relay (edgecrdtd) of this store last wrote down: name, key,\n"

@@ -97,6 +97,13 @@ int verb_export(struct cli *c);
 /* Applies an export. */
 int verb_import(struct cli *c);
 
+/* ---- verbs_subscribe.c: what the store holds ---- */
+
+/* Holds a bucket or some prefixes of it, or lists what is held. */
+int verb_subscribe(struct cli *c);
+/* Holds nothing of a bucket. */
+int verb_unsubscribe(struct cli *c);
+
 /* ---- verbs_net.c: the network ---- */
 
 /* Makes a node key, or prints its public half. */

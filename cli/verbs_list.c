@@ -176,7 +176,8 @@ int verb_dump(struct cli *c) {
 static int print_digest(struct cli *c, const char *bucket) {
     uint8_t digest[16];
     char hex[33];
-    int rc = ecrdt_digest(c->s, bucket, digest);
+    int rc = c->n > 1 ? ecrdt_digest_prefix(c->s, bucket, c->bytes[1], digest)
+                      : ecrdt_digest(c->s, bucket, digest);
     if (rc < 0)
         return out_failed(rc);
     out_hex(hex, digest, sizeof digest);

@@ -141,6 +141,8 @@ static void human_peer(const struct known *p, const struct peer_record *r) {
                "content at the same clock; see the relay's log, and "
                "'edgecrdt verify --against'\n",
                r->mismatches, r->audits);
+    if (*r->holds && strcmp(r->holds, "everything") != 0)
+        printf("  holds: %s\n", r->holds);
     if (*r->error && !peer_in_sync(p, r))
         printf("  error: %s\n", r->error);
 }
@@ -188,6 +190,7 @@ static void json_peer(struct cli *c, const struct known *p,
     out_uint(c, "seen_ms", r->seen_ms);
     out_uint(c, "updated_ms", r->updated_ms);
     out_text(c, "error", r->error);
+    out_text(c, "holds", r->holds);
     out_uint(c, "buckets", r->buckets);
     out_uint(c, "chunks_in", r->chunks_in);
     out_uint(c, "chunks_out", r->chunks_out);
@@ -198,6 +201,7 @@ static void json_peer(struct cli *c, const struct known *p,
     out_uint(c, "refused_parts", r->refused_parts);
     out_uint(c, "payload_in", r->payload_in);
     out_uint(c, "repeated_in", r->repeated_in);
+    out_uint(c, "foreign_parts", r->foreign_parts);
     out_uint(c, "links", r->links);
     out_uint(c, "failures", r->failures);
     out_uint(c, "audits", r->audits);

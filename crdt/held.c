@@ -229,3 +229,46 @@ int subscription_put_others(ecrdt_txn *t, bool all) {
         rc = replica_each_bucket(t, follow, &o);
     return rc < 0 ? rc : o.outside;
 }
+
+/* Buckets that were named, and that want does not name, follow the others. */
+struct unnamed {
+    ecrdt_txn *t;
+    const struct subscription *want;
+    int outside;
+};
+
+static int unname(void *ctx, const struct held *was) {
+    struct unnamed *u = ctx;
+    if (was->implied || subscription_find(u->want, was->bucket))
+        return ECRDT_OK;
+    struct held h = {.kind = u->want->others ? HELD_ALL : HELD_NONE,
+                     .implied = true};
+    memcpy(h.bucket, was->bucket, sizeof h.bucket);
+    int rc = put(u->t, &h);
+    u->outside |= rc == 1;
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+static int replace_one(ecrdt_txn *t, const struct held *want) {
+    struct held was = {0};
+    int rc = held_load(t, want->bucket, &was);
+    bool same = rc >= 0 && !was.implied && held_eq(&was, want);
+    held_free(&was);
+    return rc < 0 || same ? (rc < 0 ? rc : 0) : subscription_put(t, want);
+}
+
+int subscription_replace(ecrdt_txn *t, const struct subscription *want) {
+    struct unnamed u = {t, want, 0};
+    int rc = load_others(t);
+    if (rc >= 0 && rc != want->others) {
+        rc = subscription_put_others(t, want->others);
+        u.outside |= rc == 1;
+    }
+    for (size_t i = 0; i < want->n && rc >= 0; i++) {
+        rc = replace_one(t, &want->b[i]);
+        u.outside |= rc == 1;
+    }
+    if (rc >= 0)
+        rc = held_each(t, unname, &u);
+    return rc < 0 ? rc : u.outside;
+}

@@ -30,4 +30,8 @@ int subscription_put(ecrdt_txn *t, const struct held *want);
 
 /* The same of all buckets that nobody named: all of each, or nothing. */
 int subscription_put_others(ecrdt_txn *t, bool all);
+
+/* Holds exactly want from the commit on; what is held already as want says
+ * stays untouched. 1, 0, < 0 as above. */
+int subscription_replace(ecrdt_txn *t, const struct subscription *want);
 #endif

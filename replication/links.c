@@ -195,6 +195,7 @@ static void adopt(struct link *l, uint64_t now_ms) {
     struct peer *p = l->peer;
     struct peer_record *r = &p->r;
     p->link = l;
+    r->holds[0] = 0; /* it is told anew on each link */
     r->direction = l->dialed ? PEER_DIAL : PEER_ACCEPT;
     r->role = l->s->peer.role;
     r->has_origin = true;
@@ -262,9 +263,20 @@ static void add(uint64_t *total, uint64_t *counted, uint64_t now) {
     *counted = now;
 }
 
+/* What the peer holds, when it said so anew. */
+static void note_holds(struct link *l) {
+    const struct session *s = l->s;
+    if (*l->peer->r.holds && l->subs_seen == s->subs_heard)
+        return;
+    l->subs_seen = s->subs_heard;
+    l->peer->dirty = true;
+    subscription_text(l->peer->r.holds, sizeof l->peer->r.holds, &s->theirs);
+}
+
 void link_count(struct link *l) {
     if (!l->peer || !l->s)
         return;
+    note_holds(l);
     struct peer_record *r = &l->peer->r;
     struct link_count *c = &l->counted;
     const struct session_stats *st = &l->s->stats;
@@ -279,6 +291,7 @@ void link_count(struct link *l) {
     add(&r->refused_parts, &c->refused_parts, st->refused_parts);
     add(&r->payload_in, &c->payload_in, st->payload_in);
     add(&r->repeated_in, &c->repeated_in, st->repeated_in);
+    add(&r->foreign_parts, &c->foreign_parts, st->foreign_parts);
     r->buckets = l->s->mirrors.n;
     if (before != r->chunks_in + r->chunks_out + r->refused_parts)
         l->peer->dirty = true;

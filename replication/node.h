@@ -120,9 +120,10 @@ struct link {
     bool dialed, reading, ready, accepted;
     bool over; /* the connection has ended */
     uint64_t opened_ms;
+    uint64_t subs_seen; /* of the peer's subscriptions, in its record */
     struct link_count {
         uint64_t bytes_in, bytes_out, chunks_in, chunks_out;
-        uint64_t items_in, items_out, refused_parts;
+        uint64_t items_in, items_out, refused_parts, foreign_parts;
         uint64_t payload_in, repeated_in;
     } counted; /* what the peer's record has of this link already */
     char address[LOOP_ADDRESS_MAX + 1];

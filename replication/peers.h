@@ -9,6 +9,7 @@ enum {
     PEER_NAME_MAX = 64,     /* bytes of a node's or peer's name */
     PEER_ADDRESS_MAX = 280, /* bytes of "host:port" */
     PEER_ERROR_MAX = 320,   /* bytes of the last error sentence */
+    PEER_HOLDS_MAX = 480,   /* bytes of what a peer holds, in words */
     PEERS_MAX = 4096,       /* peers in one table */
     RELAY_LISTEN_MAX = 16,  /* listening addresses of a node */
     PEERS_BACKOFF_MIN_MS = 500,
@@ -51,6 +52,7 @@ struct peer_record {
     char name[PEER_NAME_MAX + 1]; /* configured, else the peer's own */
     char address[PEER_ADDRESS_MAX + 1];
     char error[PEER_ERROR_MAX + 1]; /* last error sentence, "" if none */
+    char holds[PEER_HOLDS_MAX + 1]; /* what it subscribes to, in words */
     uint8_t direction, role, state; /* the enums above */
     bool configured;                /* listed in the configuration */
     bool has_origin;
@@ -67,6 +69,7 @@ struct peer_record {
     uint64_t refused_parts;       /* of chunks, by our store */
     uint64_t payload_in;          /* bytes of events, of all chunks ... */
     uint64_t repeated_in;         /* ... that were here already */
+    uint64_t foreign_parts;       /* ... and outside of what we hold */
     uint64_t links;               /* handshakes that succeeded */
     uint64_t failures;            /* links and attempts that failed */
     uint64_t audits;              /* comparisons with it that were finished */

@@ -42,8 +42,9 @@ static const size_t numbers[] = {
     AT(missing_there), AT(buckets),    AT(chunks_in),  AT(chunks_out),
     AT(items_in),      AT(items_out),  AT(bytes_in),   AT(bytes_out),
     AT(refused_parts), AT(links),      AT(failures),   AT(audits),
-    AT(mismatches),    AT(payload_in), AT(repeated_in)};
-enum { NUMBERS = sizeof numbers / sizeof *numbers, PEER_FIELDS = 10 + NUMBERS };
+    AT(mismatches),    AT(payload_in), AT(repeated_in),
+    AT(foreign_parts)};
+enum { NUMBERS = sizeof numbers / sizeof *numbers, PEER_FIELDS = 11 + NUMBERS };
 
 void peers_record_encode(struct buf *out, const struct peer_record *r) {
     pack_array(out, PEER_FIELDS);
@@ -52,6 +53,7 @@ void peers_record_encode(struct buf *out, const struct peer_record *r) {
     put_text(out, r->name);
     put_text(out, r->address);
     put_text(out, r->error);
+    put_text(out, r->holds);
     pack_uint(out, r->direction);
     pack_uint(out, r->role);
     pack_uint(out, r->state);
@@ -82,6 +84,7 @@ int peers_record_decode(slice value, struct peer_record *r) {
     take_text(&u, r->name, PEER_NAME_MAX);
     take_text(&u, r->address, PEER_ADDRESS_MAX);
     take_text(&u, r->error, PEER_ERROR_MAX);
+    take_text(&u, r->holds, PEER_HOLDS_MAX);
     r->direction = (uint8_t)unpack_uint_max(&u, PEER_DIRECTIONS - 1);
     r->role = (uint8_t)unpack_uint_max(&u, PEER_ROLES - 1);
     r->state = (uint8_t)unpack_uint_max(&u, PEER_STATES - 1);

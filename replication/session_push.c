@@ -29,7 +29,8 @@ static int holds_changed(struct session *s, const struct push *p) {
     for (size_t i = 0; i < s->mirrors.n && !rc; i++) {
         struct mirror *m = s->mirrors.m[i];
         rc = mirror_hold(&s->mirrors, m, s->ours, &s->theirs);
-        m->ack_due = m->reset_due = s->told_all;
+        m->ack_due = m->ack_due || s->told_all;
+        m->reset_due = m->reset_due || s->told_all;
     }
     return rc;
 }

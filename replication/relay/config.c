@@ -133,6 +133,15 @@ static int check_level(cfg_t *cfg, cfg_opt_t *opt) {
     return -1;
 }
 
+static int check_others(cfg_t *cfg, cfg_opt_t *opt) {
+    const char *text = last_string(opt);
+    if (!strcmp(text, "all") || !strcmp(text, "nothing"))
+        return 0;
+    cfg_error(cfg, "subscribe_others is \"all\" or \"nothing\", not \"%s\"",
+              text);
+    return -1;
+}
+
 static int check_format(cfg_t *cfg, cfg_opt_t *opt) {
     if (!strcmp(last_string(opt), "logfmt"))
         return 0;
@@ -228,6 +237,7 @@ static const struct {
     {"gc_budget", check_gc},
     {"log_level", check_level},
     {"log_format", check_format},
+    {"subscribe_others", check_others},
     {"peer|address", check_address},
     {"peer|key", check_key},
     {"peer", check_peer},
@@ -236,6 +246,8 @@ static const struct {
 static int parse(const char *path, cfg_t **out) {
     cfg_opt_t peer[] = {CFG_STR("address", NULL, CFGF_NONE),
                         CFG_STR("key", NULL, CFGF_NONE), CFG_END()};
+    cfg_opt_t subscribe[] = {CFG_STR_LIST("prefixes", NULL, CFGF_NONE),
+                             CFG_END()};
     cfg_opt_t top[] = {
         CFG_STR("store", NULL, CFGF_NONE),
         CFG_STR("key_file", NULL, CFGF_NONE),
@@ -252,6 +264,9 @@ static int parse(const char *path, cfg_t **out) {
         CFG_STR("log_level", "info", CFGF_NONE),
         CFG_STR("log_format", "logfmt", CFGF_NONE),
         CFG_SEC("peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+        CFG_SEC("subscribe", subscribe,
+                CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+        CFG_STR("subscribe_others", NULL, CFGF_NONE),
         CFG_FUNC("include", &cfg_include),
         CFG_END()};
     *complaint = 0;
@@ -306,6 +321,48 @@ static int copy_peers(struct config *c, cfg_t *cfg, const char *path) {
     return 0;
 }
 
+static int copy_prefixes(struct held *h, cfg_t *sec) {
+    slice list[SUBSCRIPTION_PREFIXES + 1];
+    unsigned n = cfg_size(sec, "prefixes");
+    for (unsigned i = 0; i < n && i <= SUBSCRIPTION_PREFIXES; i++)
+        list[i] = ecrdt_str(cfg_getnstr(sec, "prefixes", i));
+    return held_set(h, list, n);
+}
+
+static int by_bucket(const void *a, const void *b) {
+    return strcmp(((const struct held *)a)->bucket,
+                  ((const struct held *)b)->bucket);
+}
+
+/* With a section for one bucket the others are not held, unless told so. */
+static int copy_holds(struct config *c, cfg_t *cfg, const char *path) {
+    unsigned n = cfg_size(cfg, "subscribe");
+    const char *others = cfg_getstr(cfg, "subscribe_others");
+    c->has_holds = n || others;
+    c->holds.others = others ? !strcmp(others, "all") : !n;
+    for (unsigned i = 0; i < n; i++) {
+        cfg_t *sec = cfg_getnsec(cfg, "subscribe", i);
+        slice name = ecrdt_str(cfg_title(sec));
+        if (!name.len || name.len > ECRDT_MAX_BUCKET_NAME)
+            return err_set(ECRDT_EINVAL,
+                           "%s:%d: a bucket's name has 1 to %d bytes", path,
+                           sec->line, ECRDT_MAX_BUCKET_NAME);
+        struct held *h = subscription_add(&c->holds, name);
+        int rc = h ? copy_prefixes(h, sec) : ECRDT_ENOMEM;
+        if (rc == ECRDT_EINVAL || rc == ECRDT_ETOOBIG) {
+            char why[ERR_SENTENCE];
+            snprintf(why, sizeof why, "%s", ecrdt_errmsg());
+            return err_set(ECRDT_EINVAL, "%.300s:%d: %.600s", path, sec->line,
+                           why);
+        }
+        if (rc < 0)
+            return rc;
+    }
+    if (n)
+        qsort(c->holds.b, n, sizeof *c->holds.b, by_bucket);
+    return 0;
+}
+
 static int required(const cfg_t *cfg, const char *path, const char *option) {
     if (cfg_getstr((cfg_t *)(uintptr_t)cfg, option))
         return 0;
@@ -347,6 +404,8 @@ static int copy_all(struct config *c, cfg_t *cfg, const char *path) {
                        cfg->line, RELAY_LISTEN_MAX);
     for (unsigned i = 0; !rc && i < c->n_listen; i++)
         rc = config_listen_parse(&c->listen[i], cfg_getnstr(cfg, "listen", i));
+    if (!rc)
+        rc = copy_holds(c, cfg, path);
     return rc < 0 ? rc : copy_peers(c, cfg, path);
 }
 
@@ -364,6 +423,7 @@ int config_load(struct config *c, const char *path) {
 
 void config_free(struct config *c) {
     alloc_free(c->peers);
+    subscription_free(&c->holds);
     *c = (struct config){0};
 }
 

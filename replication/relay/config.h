@@ -1,6 +1,7 @@
 /* config.h: the relay's configuration file: read, checked, as one struct. */
 #ifndef REPLICATION_RELAY_CONFIG_H
 #define REPLICATION_RELAY_CONFIG_H
+#include "crdt/subscription.h"
 #include "replication/node.h"
 
 #define CONFIG_DEFAULT "/etc/edgecrdt/edgecrdtd.conf"
@@ -23,6 +24,8 @@ struct config {
     size_t n_listen;
     struct node_peer *peers;
     size_t n_peers;
+    struct subscription holds;
+    bool has_holds; /* else the store keeps its own subscription */
     uint32_t max_links;
     uint64_t drain_timeout_ms, audit_ms;
     int64_t gc_retention_ms; /* -1: as the store has it */

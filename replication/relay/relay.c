@@ -1,6 +1,7 @@
 /* relay.c: a node under the signals of an operator: HUP reads the
  * configuration again, TERM drains, USR1 logs the state. */
 #include "replication/relay/relay.h"
+#include "crdt/held.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -138,8 +139,25 @@ static int apply_retention(ecrdt_store *s, int64_t retention_ms) {
     return ecrdt_setting_set(s, ECRDT_GC_RETENTION_MS, (uint64_t)retention_ms);
 }
 
+/* What the configuration says that the store holds. */
+static int apply_holds(struct relay *r, const struct config *c) {
+    if (!c->has_holds)
+        return 0;
+    ecrdt_txn *t = ecrdt_write(r->store);
+    if (!t)
+        return ecrdt_errcode();
+    int outside = subscription_replace(t, &c->holds);
+    if (outside < 0) {
+        ecrdt_abort(t);
+        return outside;
+    }
+    return ecrdt_commit(t);
+}
+
 static int apply_config(struct relay *r, const struct config *c) {
     int rc = node_listen(r->node, c->listen, c->n_listen);
+    if (!rc)
+        rc = apply_holds(r, c);
     if (!rc)
         rc = node_set_peers(r->node, c->peers, c->n_peers);
     if (!rc)

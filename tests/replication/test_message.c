@@ -173,6 +173,38 @@ static void byes_travel(void **state) {
     buf_free(&b);
 }
 
+static void subscriptions_travel(void **state) {
+    struct subscription sub = {.others = false};
+    const slice prefixes[] = {ECRDT_STR("user/"), ECRDT_STR("org/")};
+    struct subscribe m = {0};
+    struct buf b = {0};
+    (void)state;
+    struct held *h = subscription_add(&sub, ECRDT_STR("a"));
+    assert_ok(held_set(h, prefixes, 2));
+    subscription_add(&sub, ECRDT_STR("b"))->kind = HELD_ALL;
+    message_subscribe_encode(&b, 3, 2, &sub);
+    assert_ok(message_subscribe_decode(buf_slice(&b), &m));
+    assert_true(m.told && m.number == 3 && m.seen == 2);
+    assert_true(subscription_eq(&m.holds, &sub));
+    subscription_free(&m.holds);
+    for (size_t n = 0; n < b.len; n++) {
+        m = (struct subscribe){0};
+        assert_code(ECRDT_EPEER,
+                    message_subscribe_decode(slice_of(b.data, n), &m));
+        subscription_free(&m.holds);
+    }
+    buf_clear(&b);
+    message_subscribe_encode(&b, 3, 4, NULL);
+    m = (struct subscribe){0};
+    assert_ok(message_subscribe_decode(buf_slice(&b), &m));
+    assert_true(!m.told && m.number == 3 && m.seen == 4);
+    buf_put(&b, "", 1);
+    assert_code(ECRDT_EPEER, message_subscribe_decode(buf_slice(&b), &m));
+    subscription_free(&m.holds);
+    subscription_free(&sub);
+    buf_free(&b);
+}
+
 static void types_have_names_and_limits(void **state) {
     (void)state;
     assert_string_equal(message_name(MESSAGE_CLOCK), "clock");
@@ -202,6 +234,9 @@ static void noise_is_refused(void **state) {
         p[0] = (uint8_t)(0x90 | (p[0] & 7)); /* past the first byte */
         message_clock_decode(s, &c);
         clock_free(&c);
+        struct subscribe sub = {0};
+        message_subscribe_decode(s, &sub);
+        subscription_free(&sub.holds);
         message_chunk_decode(s, &m);
         message_bye_decode(s, &bye);
         assert_true(hello_decode(s, f->pk, &h) < 0);
@@ -218,6 +253,7 @@ int main(void) {
         cmocka_unit_test(bad_names_of_buckets_are_refused),
         cmocka_unit_test(chunks_travel),
         cmocka_unit_test(byes_travel),
+        cmocka_unit_test(subscriptions_travel),
         cmocka_unit_test(types_have_names_and_limits),
         cmocka_unit_test_setup_teardown(noise_is_refused, setup, teardown),
     };
