@@ -419,7 +419,7 @@ static int apply_chunk(ecrdt_txn *t, struct chunk *c, struct chunk_report *r) {
     memcpy(r->bucket, c->bucket.data, c->bucket.len);
     r->bucket[c->bucket.len] = 0;
     struct apply a = {.t = t, .c = c, .r = r, .now_ms = os_wall_ms()};
-    int rc = held_spans_of(t, r->bucket, &a.held);
+    int rc = MUTANT(foreign) ? 0 : held_spans_of(t, r->bucket, &a.held);
     bool none = rc == ECRDT_OK && !spans_count(&a.held);
     if (rc == ECRDT_OK && !none)
         rc = txn_bucket(t, r->bucket, true, &a.bk);

@@ -5,6 +5,7 @@
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/err.h"
+#include "lib/mutant.h"
 #include <stdio.h>
 
 static const char *const state_names[SESSION_STATES] = {
@@ -380,7 +381,8 @@ void session_consumed(struct session *s, const struct chunk_report *r) {
 }
 
 bool session_knows_holds(const struct session *s) {
-    return s->told_all && s->subs_seen == s->subs_sent;
+    return s->told_all &&
+           (s->subs_seen == s->subs_sent || MUTANT(narrowecho));
 }
 
 static bool said_all(const struct session *s, size_t n_views) {

@@ -4,7 +4,7 @@
 #include "tests/crdt/kit.h"
 
 static int subscribe(size_t i, const char *bucket, const char *prefix) {
-    slice p = slice_str(prefix);
+    slice p = ecrdt_str(prefix);
     return ecrdt_subscribe(kit(i), bucket, prefix ? &p : NULL, prefix != NULL);
 }
 
