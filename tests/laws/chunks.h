@@ -110,6 +110,7 @@ static inline void check_chunk(struct world *w, ecrdt_txn *t, slice bytes,
                                const struct ranges *was,
                                const struct ranges *becomes,
                                const struct chunk_budget *budget,
+                               const struct spans *within,
                                const struct chunk_built *built) {
     static struct seen s;
     struct chunk c = {0};
@@ -122,6 +123,9 @@ static inline void check_chunk(struct world *w, ecrdt_txn *t, slice bytes,
     for (size_t i = 0; i < c.n_parts; i++) {
         const struct chunk_part *p = &c.parts[i];
         check_part(w, &c, p, &s);
+        slice hi = slice_of(p->hi.b, p->bounded ? p->hi.len : 0);
+        WORLD_CHECK(w, spans_cover(within, item_id_slice(&p->lo), hi),
+                    "a part of what the peer does not hold");
         WORLD_CHECK(w, chunk_fits(&mine, p, &p->clk), "not the sender's clock");
         WORLD_CHECK(w, chunk_fits(was->n ? was : &none, p, &p->base),
                     "base is not what the receiver was believed to have");
@@ -131,7 +135,7 @@ static inline void check_chunk(struct world *w, ecrdt_txn *t, slice bytes,
     WORLD_CHECK(w, built->items == c.n_items, "built.items is wrong");
     WORLD_CHECK(w, c.n_items <= budget->max_items, "over the budget");
     WORLD_CHECK(w, ranges_le(was->n ? was : &none, becomes), "mirror fell");
-    WORLD_CHECK(w, built->cut || ranges_le(&mine, becomes),
+    WORLD_CHECK(w, built->cut || ranges_le_in(&mine, becomes, within),
                 "something was left out of an uncut chunk");
     WORLD_CHECK(w, !ranges_eq(was, becomes), "no progress");
     check_cut(w, &c, &mine, was);
@@ -168,10 +172,12 @@ static inline bool base_le(const struct vv *a, const struct vv *b) {
 static inline void hand_over(struct world *w, const struct msg *m,
                              const struct chunk *c, const struct ranges *rs,
                              struct ref *ref) {
+    const struct spans *held = &w->node[m->to].held;
     for (size_t i = 0; i < c->n_parts; i++) {
         const struct chunk_part *p = &c->parts[i];
         for (uint32_t k = 0; k < w->u.n_items; k++) {
-            if (!chunk_has(w, p, k))
+            if (!chunk_has(w, p, k) ||
+                !spans_have(held, item_id_slice(&w->u.items[k].id)))
                 continue;
             size_t at = ranges_find(rs, item_id_slice(&w->u.items[k].id));
             if (base_le(&p->base, &rs->r[at].clk) &&
@@ -182,9 +188,10 @@ static inline void hand_over(struct world *w, const struct msg *m,
 }
 
 /* How many pieces of parts the receiver must turn away. */
-static inline uint32_t must_refuse(const struct chunk *c,
-                                   const struct ranges *rs) {
+static inline uint32_t must_refuse(const struct chunk *c, struct ranges *rs,
+                                   const struct spans *held) {
     uint32_t n = 0;
+    assert_ok(ranges_cut_at(rs, held));
     for (size_t i = 0; i < c->n_parts; i++) {
         const struct chunk_part *p = &c->parts[i];
         size_t from = ranges_find(rs, item_id_slice(&p->lo));
@@ -193,7 +200,8 @@ static inline uint32_t must_refuse(const struct chunk *c,
                 slice_cmp(item_id_slice(&p->hi), item_id_slice(&rs->r[k].lo)) <=
                     0)
                 break;
-            n += !base_le(&p->base, &rs->r[k].clk);
+            n += spans_have(held, item_id_slice(&rs->r[k].lo)) &&
+                 !base_le(&p->base, &rs->r[k].clk);
         }
     }
     return n;
@@ -208,7 +216,7 @@ static inline void apply_in(struct world *w, ecrdt_txn *t, struct msg *m,
     assert_ok(chunk_decode(buf_slice(&m->bytes), &c));
     assert_ok(replica_clock(t, world_bucket, &rs, &floor));
     hand_over(w, m, &c, &rs, ref);
-    uint32_t ahead = must_refuse(&c, &rs);
+    uint32_t ahead = must_refuse(&c, &rs, &w->node[m->to].held);
     assert_ok(chunk_apply(t, buf_slice(&m->bytes), &rep));
     WORLD_CHECK(w, rep.ahead == ahead && rep.refused == 0,
                 "%u parts were ahead, should be %u; refused %u", rep.ahead,

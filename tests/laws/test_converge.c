@@ -42,6 +42,7 @@
  */
 #include "crdt/gc.h"
 #include "tests/laws/churn.h"
+#include "tests/laws/partial.h"
 #include "tests/laws/talks.h"
 #include "tests/support/wall.h"
 #include <sodium.h>
@@ -78,10 +79,10 @@ static struct net {
     int64_t skew_ms[WORLD_NODES];
     struct talk_msg *talk[NET]; /* FP, SAME and WANT on their way */
     size_t n_talk;
-    bool gc, renew, talks;
+    bool gc, renew, talks, partial;
 } net;
-static uint64_t seed, counted[4];
-enum { N_SETTLED, N_GC, N_TWO, N_FOLD };
+static uint64_t seed, counted[7];
+enum { N_SETTLED, N_GC, N_TWO, N_FOLD, N_SUBSCRIBED, N_NARROWED, N_WAITED };
 
 static void set_time(size_t node) {
     wall_now =
@@ -109,11 +110,15 @@ static struct msg *build(size_t s, size_t r, struct ranges *peer,
     bool old = net.snap[s] && rng_below(&w.rng, 2);
     ecrdt_txn *t = old ? net.snap[s] : world_begin(&w.node[s], false);
     assert_ok(ranges_copy(&was, peer));
-    int rc = chunk_build(t, world_bucket, peer, &budget, tail, &bytes, &built);
+    /* now and then the sender does not know what the other one holds */
+    const struct spans *within = rng_below(&w.rng, 4) ? &w.node[r].held : NULL;
+    int rc = chunk_build_within(t, world_bucket, within, peer, &budget, tail,
+                                &bytes, &built);
     assert_true(rc == 0 || rc == 1);
     struct msg *m = NULL;
     if (rc == 1) {
-        check_chunk(&w, t, buf_slice(&bytes), &was, peer, &budget, &built);
+        check_chunk(&w, t, buf_slice(&bytes), &was, peer, &budget, within,
+                    &built);
         m = calloc(1, sizeof *m);
         assert_non_null(m);
         m->from = s;
@@ -281,6 +286,30 @@ static void step_renew(size_t i) {
     world_me(&w, &w.node[i]);
 }
 
+static void step_subscribe(size_t i) {
+    w.what = "subscribe";
+    if (!net.partial || !i)
+        return;
+    partial_subscribe(&w, &w.node[i], rng_below(&w.rng, 4) == 0);
+    counted[N_SUBSCRIBED]++;
+}
+
+/* Node 0's clock of now, or what it told once. */
+static void step_narrow(size_t i) {
+    struct ranges clock = {0};
+    struct narrowed done;
+    w.what = "narrow";
+    if (!net.partial || !i || w.u.n_orgs == REF_ORIGINS)
+        return;
+    if (rng_below(&w.rng, 2))
+        read_clock(0, &clock);
+    else
+        assert_ok(ranges_copy(&clock, &net.told[0]));
+    partial_narrow(&w, &w.node[i], &clock, &done, &counted[N_NARROWED]);
+    counted[N_WAITED] += done.waits;
+    ranges_free(&clock);
+}
+
 static void step_snapshot(size_t i) {
     w.what = "snapshot";
     ecrdt_abort(net.snap[i]);
@@ -420,10 +449,14 @@ static void step(void) {
         step_pull(a, b, false);
     } else if (dice < 91) {
         step_snapshot(a);
+    } else if (dice < 93 && net.partial) {
+        step_subscribe(a);
     } else if (dice < 94) {
         a = rng_below(&w.rng, 3) ? 0 : a;
         set_time(a);
         step_fold(a);
+    } else if (dice < 97 && net.partial) {
+        step_narrow(a);
     } else if (dice < 99 && net.gc) {
         step_gc(a);
     } else {
@@ -462,6 +495,7 @@ static void begin_schedule(void) {
     net.renew = rng_below(&w.rng, 3) == 0;
     net.talks = seed % 3 == 0;
     world_heir(&w.node[0]);
+    net.partial = !net.talks && rng_below(&w.rng, 2);
     for (size_t i = 0; i < w.n; i++) {
         net.skew_ms[i] = skews[rng_below(&w.rng, 8)];
         if (rng_below(&w.rng, 2))
@@ -485,17 +519,54 @@ static void end_schedule(void) {
     world_close(&w);
 }
 
+/* Where both hold it node 0 has the same clock, and else all of it. */
 static bool all_equal(void) {
     struct ranges first = {0}, other = {0};
     bool equal = true;
     read_clock(0, &first);
     for (size_t i = 1; i < w.n; i++) {
         read_clock(i, &other);
-        equal = equal && ranges_eq(&first, &other);
+        equal = equal && ranges_le(&other, &first) &&
+                ranges_le_in(&first, &other, &w.node[i].held);
     }
     ranges_free(&first);
     ranges_free(&other);
     return equal;
+}
+
+/* Nothing keeps the others from letting go of the rest now. */
+static void narrow_all(void) {
+    struct ranges clock = {0};
+    struct narrowed done;
+    read_clock(0, &clock);
+    w.what = "narrow all";
+    for (size_t i = 1; i < w.n && w.u.n_orgs < REF_ORIGINS; i++) {
+        while (w.u.n_orgs < REF_ORIGINS &&
+               partial_narrow(&w, &w.node[i], &clock, &done,
+                              &counted[N_NARROWED]) == 1)
+            continue;
+        WORLD_CHECK(&w, !done.waits || w.u.n_orgs == REF_ORIGINS,
+                    "node 0 has all, and the narrowing waits");
+        world_check(&w, &w.node[i]);
+    }
+    ranges_free(&clock);
+}
+
+static void check_settled(const struct ref all[REF_ITEMS], size_t i) {
+    uint8_t first[16], other[16];
+    assert_ok(ecrdt_digest(w.node[0].s, world_bucket, first));
+    assert_ok(ecrdt_digest(w.node[i].s, world_bucket, other));
+    if (!w.node[i].held.some)
+        assert_memory_equal(first, other, 16);
+    assert_code(1, ecrdt_settled(w.node[i].s, world_bucket));
+    for (uint32_t k = 0; k < w.u.n_items; k++)
+        WORLD_CHECK(
+            &w,
+            !spans_have(&w.node[i].held, item_id_slice(&w.u.items[k].id)) ||
+                !memcmp(&all[k], &w.node[i].ref[k], sizeof *all),
+            "not the full join");
+    world_check(&w, &w.node[i]);
+    world_verify(&w, &w.node[i]);
 }
 
 /* Fair sync: then all is equal, and the join of what anyone had. */
@@ -507,6 +578,8 @@ static void settle(void) {
         net.snap[i] = NULL;
         for (uint32_t k = 0; k < w.u.n_items; k++)
             ref_join(&all[k], &w.node[i].ref[k]);
+        if (w.node[i].held.some && rng_below(&w.rng, 2))
+            partial_subscribe(&w, &w.node[i], true);
     }
     for (int round = 0; round < 4 && !all_equal(); round++)
         for (size_t a = 0; a < w.n; a++)
@@ -515,18 +588,9 @@ static void settle(void) {
                     step_pull(a, b, true);
     w.what = "settle";
     WORLD_CHECK(&w, all_equal(), "clocks do not converge");
-    uint8_t first[16], other[16];
-    assert_ok(ecrdt_digest(w.node[0].s, world_bucket, first));
-    for (size_t i = 0; i < w.n; i++) {
-        assert_ok(ecrdt_digest(w.node[i].s, world_bucket, other));
-        assert_memory_equal(first, other, 16);
-        assert_code(1, ecrdt_settled(w.node[i].s, world_bucket));
-        for (uint32_t k = 0; k < w.u.n_items; k++)
-            WORLD_CHECK(&w, !memcmp(&all[k], &w.node[i].ref[k], sizeof *all),
-                        "not the full join");
-        world_check(&w, &w.node[i]);
-        world_verify(&w, &w.node[i]);
-    }
+    for (size_t i = 0; i < w.n; i++)
+        check_settled(all, i);
+    narrow_all();
     counted[N_SETTLED]++;
 }
 
@@ -557,13 +621,16 @@ static void stores_converge(void **state) {
         schedule(first + i);
     printf("# %llu settled; parts: %llu delta, %llu complete, %llu ahead; "
            "%llu items applied; %llu cuts; %llu gc; %llu folds; %llu pairs of "
-           "chunks\n",
+           "chunks; %llu subscriptions, %llu items let go of, %llu waits\n",
            (unsigned long long)counted[N_SETTLED],
            (unsigned long long)w.n_parts[0], (unsigned long long)w.n_parts[1],
            (unsigned long long)w.n_ahead, (unsigned long long)w.n_applied,
            (unsigned long long)w.n_cuts, (unsigned long long)counted[N_GC],
            (unsigned long long)counted[N_FOLD],
-           (unsigned long long)counted[N_TWO]);
+           (unsigned long long)counted[N_TWO],
+           (unsigned long long)counted[N_SUBSCRIBED],
+           (unsigned long long)counted[N_NARROWED],
+           (unsigned long long)counted[N_WAITED]);
     const struct talk_figures *f = &talk_figures;
     printf("# talks: %llu ranges equal, %llu split, %llu sent; %llu raised, "
            "%llu of them by SAME; %llu stale\n",

@@ -40,7 +40,8 @@ static void pull(size_t x, size_t y) {
         chunk_build(t, world_bucket, &peer, &budget, NULL, &m.bytes, &built);
     assert_true(rc >= 0);
     if (rc == 1)
-        check_chunk(&w, t, buf_slice(&m.bytes), &was, &peer, &budget, &built);
+        check_chunk(&w, t, buf_slice(&m.bytes), &was, &peer, &budget, NULL,
+                    &built);
     ecrdt_abort(t);
     memcpy(m.ref, w.node[y].ref, sizeof m.ref);
     if (rc == 1) {

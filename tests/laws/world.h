@@ -7,6 +7,7 @@
 #include "crdt/door.h"
 #include "crdt/dotlog.h"
 #include "crdt/keyhead.h"
+#include "crdt/spans.h"
 #include "tests/laws/reference.h"
 
 enum { WORLD_NODES = 5 };
@@ -16,6 +17,7 @@ struct node {
     ecrdt_store *s;
     uint32_t org;
     uint64_t seq;
+    struct spans held; /* what it subscribes to */
     struct ref ref[REF_ITEMS];
 };
 
@@ -92,8 +94,10 @@ static inline void world_open(struct world *w, size_t n) {
 }
 
 static inline void world_close(struct world *w) {
-    for (size_t i = 0; i < w->n; i++)
+    for (size_t i = 0; i < w->n; i++) {
         assert_ok(ecrdt_close(w->node[i].s));
+        spans_free(&w->node[i].held);
+    }
     tmpdir_remove(w->dir);
 }
 
@@ -318,7 +322,8 @@ static inline void world_check(struct world *w, struct node *nd) {
     if (rs.n == 1)
         check_pair(w, t);
     ecrdt_abort(t);
-    assert_code(rs.n == 1, ecrdt_settled(nd->s, world_bucket));
+    assert_code(ranges_settled(&rs, &nd->held),
+                ecrdt_settled(nd->s, world_bucket));
     ranges_free(&rs);
     vv_free(&floor);
 }
@@ -536,11 +541,11 @@ static inline void plan_done(struct world *w, struct node *nd,
     ecrdt_abort(t);
 }
 
-/* Writes the pair, if the bucket is settled. */
+/* Writes the pair, if the bucket is held and settled. */
 static inline void world_pair(struct world *w, struct node *nd) {
     static struct plan p;
     uint8_t value[8192];
-    if (ecrdt_settled(nd->s, world_bucket) != 1)
+    if (nd->held.some || ecrdt_settled(nd->s, world_bucket) != 1)
         return;
     memset(&p, 0, sizeof p);
     uint64_t number = w->next_value++;
