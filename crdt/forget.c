@@ -56,21 +56,25 @@ static int drop_items(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
 
 /* Numbers are not used again: what stands under the old one on disk belongs
  * to what was kept, or goes. */
-static int empty_clocks(struct bucket *bk, slice lo, slice hi) {
+static int empty_clocks(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi) {
     struct ranges *rs = &bk->rs;
     size_t from, to = 0;
+    const uint8_t *me = origin_id(t, bk->head.me);
+    if (!me)
+        return db_err(t->db);
     int rc = ranges_cut(rs, lo, bk->head.range_next++, &from);
     if (rc == ECRDT_OK && hi.len)
         rc = ranges_cut(rs, hi, bk->head.range_next++, &to);
     if (rc < 0)
         return rc;
-    for (to = hi.len ? to : rs->n; from < to; from++) {
+    for (to = hi.len ? to : rs->n; from < to && rc == ECRDT_OK; from++) {
         vv_free(&rs->r[from].clk);
         rs->r[from].no = bk->head.range_next++;
+        rc = vv_raise(&rs->r[from].clk, me, bk->head.seq, bk->head.h);
     }
     ranges_join_equal(rs);
     bk->ranges_dirty = true;
-    return ECRDT_OK;
+    return rc;
 }
 
 int forget_any(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi) {
@@ -113,7 +117,7 @@ int forget_items(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
     *out = (struct forgotten){0};
     int rc = drop_items(t, bk, lo, hi, max_items, out);
     if (rc == ECRDT_OK)
-        rc = empty_clocks(bk, lo, out->all ? hi : item_id_slice(&out->next));
+        rc = empty_clocks(t, bk, lo, out->all ? hi : item_id_slice(&out->next));
     bk->head.gen++;
     bk->head_dirty = true;
     return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;

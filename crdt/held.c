@@ -6,7 +6,7 @@
 
 enum {
     HELD_KEY = 1 + ECRDT_MAX_BUCKET_NAME,
-    HELD_FIXED = 6,
+    HELD_FIXED = 7,
     FLAG_NARROWING = 1,
     FLAG_IMPLIED = 2
 };
@@ -41,6 +41,7 @@ static int decode(ecrdt_txn *t, slice v, struct held *h) {
     h->narrowing = p[1] & FLAG_NARROWING;
     h->implied = p[1] & FLAG_IMPLIED;
     h->since = load32(p + 2);
+    h->renewals = p[6];
     buf_clear(&h->prefixes);
     buf_put(&h->prefixes, p + HELD_FIXED, v.len - HELD_FIXED);
     if (h->prefixes.err)
@@ -87,6 +88,7 @@ int held_save(ecrdt_txn *t, const struct held *h) {
     fixed[1] = (uint8_t)((h->narrowing ? FLAG_NARROWING : 0) |
                          (h->implied ? FLAG_IMPLIED : 0));
     store32(fixed + 2, h->since);
+    fixed[6] = h->renewals;
     buf_clear(&t->rec);
     buf_put(&t->rec, fixed, sizeof fixed);
     buf_put(&t->rec, h->prefixes.data, h->prefixes.len);
@@ -187,7 +189,7 @@ static int put(ecrdt_txn *t, struct held *h) {
     if (outside < 0)
         return outside;
     h->narrowing = outside;
-    h->since = 0;
+    h->since = h->renewals = 0;
     int rc = held_save(t, h);
     return rc < 0 ? rc : outside;
 }

@@ -16,10 +16,11 @@ struct narrow {
     ecrdt_txn *t;
     struct bucket *bk;
     struct held h;
+    const uint8_t *me;
     const struct keeper *keepers;
     size_t n;
     struct narrowed *out;
-    uint64_t floor; /* of our own events */
+    uint64_t floor; /* of this incarnation's events */
 };
 
 static slice least(slice a, slice b) {
@@ -91,39 +92,41 @@ static uint64_t own_there(const struct keeper *k, const struct stretch *s,
     return most;
 }
 
-/* Events of others on the stretch that the keeper lacks. */
-static int missing_there(const struct keeper *k, const struct stretch *s,
-                         const struct ranges *was, uint64_t *missing) {
+/* Events on the stretch that the keeper lacks; of our own those of former
+ * incarnations, for the present one keeps its entry. */
+static int missing_there(const struct narrow *w, const struct keeper *k,
+                         const struct stretch *s, uint64_t *missing) {
     struct spans within = {0};
     int rc = spans_add(&within, s->lo, s->hi);
     if (rc == ECRDT_OK)
-        *missing = ranges_missing_in(was, k->clock, &within);
+        *missing = ranges_missing_in(&w->bk->was, k->clock, &within);
     spans_free(&within);
+    if (MUTANT(narrowown))
+        *missing = own_there(k, s, w->me) < w->bk->head.seq;
     return rc;
 }
 
-/* The keeper that covers the stretch but for our own events, which the items
- * tell: 1 and *k, or 0 and whom it waits for; < 0. */
-static int find_keeper(struct narrow *w, const struct stretch *s,
-                       const struct keeper **k) {
+/* The keeper that covers our whole clock of the stretch: 1, or 0 and whom it
+ * waits for; < 0. */
+static int find_keeper(struct narrow *w, const struct stretch *s) {
+    const struct keeper *best = NULL;
     uint64_t missing = 0, fewest = UINT64_MAX;
-    *k = NULL;
     for (size_t i = 0; i < w->n; i++) {
         if (!spans_cover(w->keepers[i].holds, s->lo, s->hi))
             continue;
-        int rc = missing_there(&w->keepers[i], s, &w->bk->was, &missing);
+        int rc = missing_there(w, &w->keepers[i], s, &missing);
         if (rc < 0)
             return rc;
-        if (*k && missing >= fewest)
+        if (best && missing >= fewest)
             continue;
         fewest = missing;
-        *k = &w->keepers[i];
+        best = &w->keepers[i];
     }
-    if (*k && (!fewest || MUTANT(narrowown) || MUTANT(narrowearly)))
+    if (best && (!fewest || MUTANT(narrowearly)))
         return 1;
     w->out->waits = true;
-    w->out->keeper = *k;
-    w->out->missing = *k ? fewest : 0;
+    w->out->keeper = best;
+    w->out->missing = best ? fewest : 0;
     return 0;
 }
 
@@ -131,90 +134,72 @@ static int find_keeper(struct narrow *w, const struct stretch *s,
  */
 
 struct piece {
-    struct narrow *w;
-    uint64_t covered; /* of our own events, by the keeper */
+    const struct narrow *w;
     uint64_t items;
-    bool own;             /* has it siblings by us? */
-    uint64_t beyond;      /* one that the keeper lacks: it ends there */
+    bool own;             /* it ends before an event of this incarnation */
     struct item_id until; /* where it ends; empty = the stretch's end */
 };
 
 /* Looks at one item: 0 = part of the piece, 1 = the piece ends before it. */
 static int look(void *ctx, const struct item_key *k, const struct item *it) {
     struct piece *p = ctx;
-    const struct event *own = item_of_origin(it, p->w->bk->head.me);
-    bool lacks = own && own->seq > p->covered && !MUTANT(narrowearly);
-    if (p->items == NARROW_ITEMS || lacks) {
+    p->own = item_of_origin(it, p->w->bk->head.me) && !MUTANT(narrow);
+    if (p->items == NARROW_ITEMS || p->own) {
         item_id_set(&p->until, item_key_id(k));
-        p->beyond = lacks ? own->seq : 0;
         return 1;
     }
     p->items++;
-    p->own = p->own || own;
     return 0;
 }
 
-/* The first piece of an act needs a new incarnation: our entry, which is in
- * every clock, would claim events that are no longer here. So does a later
- * one that holds events of the new incarnation. */
-static int renew(struct narrow *w, const struct piece *p) {
+/* Our entry stands in every clock: it would claim events that are no longer
+ * here. A new incarnation closes it; from then on it is an entry like any
+ * other, which a keeper can cover however much is written here meanwhile. */
+static int begin_act(struct narrow *w) {
     struct bucket_head *h = &w->bk->head;
-    bool first = w->h.since != h->me + 1;
-    if (h->seq && (first || p->own || w->floor) && !MUTANT(narrow)) {
-        int rc = origin_renew(w->t);
-        if (rc < 0)
-            return rc;
+    int rc = ECRDT_OK;
+    if (h->seq && !MUTANT(narrow)) {
+        w->h.renewals++;
+        rc = origin_renew(w->t);
     }
-    if (w->h.since == h->me + 1)
-        return ECRDT_OK;
     w->h.since = h->me + 1;
-    return held_save(w->t, &w->h);
+    if (rc == ECRDT_OK)
+        rc = held_save(w->t, &w->h);
+    return rc < 0 ? rc : 1;
 }
 
 static int forget_piece(struct narrow *w, const struct stretch *s,
                         const struct piece *p) {
-    struct item_id lo = {0}, hi = p->until;
     struct forgotten done;
-    item_id_set(&lo, s->lo);
-    if (!hi.len)
-        item_id_set(&hi, s->hi);
-    int rc = renew(w, p);
-    if (rc == ECRDT_OK)
-        rc = forget_items(w->t, w->bk, item_id_slice(&lo), item_id_slice(&hi),
-                          UINT64_MAX, &done);
-    if (rc < 0)
-        return rc;
+    slice hi = p->until.len ? item_id_slice(&p->until) : s->hi;
+    int rc = forget_items(w->t, w->bk, s->lo, hi, UINT64_MAX, &done);
     w->out->items += done.items;
-    w->out->waits = false;
-    return 1;
+    return rc < 0 ? rc : 1;
 }
 
-/* 1 = a piece of it was forgotten, 0 = it waits. */
+/* 1 = something of it was done, 0 = it waits, or stays: what is written
+ * outside without end is not waited for. */
 static int leave(void *ctx, const struct stretch *s) {
     struct narrow *w = ctx;
-    const struct keeper *k = NULL;
-    const uint8_t *me = origin_id(w->t, w->bk->head.me);
-    int rc = me ? find_keeper(w, s, &k) : db_err(w->t->db);
+    struct piece p = {.w = w};
+    int rc = find_keeper(w, s);
     if (rc <= 0)
         return rc;
-    struct piece p = {.w = w, .covered = own_there(k, s, me)};
-    if (w->floor <= p.covered || MUTANT(narrowearly))
-        rc = forget_look(w->t, w->bk, s->lo, s->hi, look, &p);
-    else
-        p.beyond = w->floor;
+    if (w->h.since != w->bk->head.me + 1)
+        return begin_act(w);
+    p.own = w->floor; /* an own tomb that is gone may have been here */
+    rc = p.own ? 1 : forget_look(w->t, w->bk, s->lo, s->hi, look, &p);
     if (rc < 0)
         return rc;
-    if (!p.beyond || p.items)
+    if (!p.own || p.items)
         return forget_piece(w, s, &p);
-    w->out->waits = true;
-    w->out->keeper = k;
-    w->out->missing = p.beyond - p.covered;
-    return 0;
+    return w->h.renewals < NARROW_RENEWALS ? begin_act(w) : 0;
 }
 
 static int finished(struct narrow *w) {
     w->h.narrowing = false;
     w->h.since = 0;
+    w->h.renewals = 0;
     log_line(ECRDT_LOG_INFO,
              "msg=\"nothing is left outside of the subscription\" "
              "store=\"%s\" bucket=\"%s\"",
@@ -225,11 +210,11 @@ static int finished(struct narrow *w) {
 static int narrow(struct narrow *w) {
     struct vv floor = {0};
     int rc = clocks_load(w->t, w->bk);
-    const uint8_t *me = rc < 0 ? NULL : origin_id(w->t, w->bk->head.me);
-    if (!me)
+    w->me = rc < 0 ? NULL : origin_id(w->t, w->bk->head.me);
+    if (!w->me)
         return db_err(w->t->db);
     rc = clocks_vector(w->t, w->bk, CLOCK_FLOOR, &floor);
-    w->floor = vv_seq(&floor, me);
+    w->floor = vv_seq(&floor, w->me);
     vv_free(&floor);
     return rc < 0 ? rc : each_stretch(w->t, w->bk, &w->h, leave, w);
 }

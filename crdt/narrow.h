@@ -4,7 +4,10 @@
 #define CRDT_NARROW_H
 #include "crdt/held.h"
 
-enum { NARROW_ITEMS = 1024 }; /* forgotten in one transaction, at most */
+enum {
+    NARROW_ITEMS = 1024, /* forgotten in one transaction, at most   */
+    NARROW_RENEWALS = 3  /* new incarnations of one act, at most    */
+};
 
 /* Has the bucket of h items, or clocks of others, outside of h? 1, 0, < 0. */
 int narrow_outside(ecrdt_txn *t, const struct held *h);
@@ -27,9 +30,10 @@ struct narrowed {
 
 /* Forgets one piece of what the bucket has outside of its subscription and a
  * keeper covers: 1 = call again, in another transaction; 0 = all is forgotten,
- * or what is left waits. The first piece of an act takes a new incarnation if
- * this one has events in the bucket. t is a write transaction without changes
- * of its own. */
+ * or what is left waits. First of all an act takes a new incarnation, if this
+ * one has events in the bucket; what is written outside after that stays,
+ * unless another one is due. t is a write transaction without changes of its
+ * own. */
 int narrow_step(ecrdt_txn *t, const char *bucket, const struct keeper *keepers,
                 size_t n, struct narrowed *out);
 #endif

@@ -21,6 +21,7 @@ struct held {
     bool narrowing;      /* what lies outside is to be forgotten           */
     uint32_t since;      /* ... by the incarnation with this number, less
                             one; 0 = nothing was forgotten yet             */
+    uint8_t renewals;    /* ... the last of so many                        */
     struct buf prefixes; /* of each its length u8 and its bytes, in order  */
 };
 

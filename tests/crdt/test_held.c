@@ -120,7 +120,7 @@ static void damage_is_told(void **state) {
     assert_code(0, subscribe(0, KIT_B, "a/"));
     ecrdt_txn *t = kit_write(0);
     buf_clear(&t->rec);
-    buf_put(&t->rec, "\2\0\0\0\0\0\5a", 8);
+    buf_put(&t->rec, "\2\0\0\0\0\0\0\5a", 9);
     assert_ok(db_put(t->db, DB_META, ECRDT_STR("s" KIT_B), &t->rec));
     assert_code(ECRDT_ECORRUPT, held_load(t, KIT_B, &h));
     ecrdt_abort(t);

@@ -288,7 +288,7 @@ static void step_renew(size_t i) {
 
 static void step_subscribe(size_t i) {
     w.what = "subscribe";
-    if (!net.partial || !i)
+    if (!i)
         return;
     partial_subscribe(&w, &w.node[i], rng_below(&w.rng, 4) == 0);
     counted[N_SUBSCRIBED]++;
@@ -299,7 +299,7 @@ static void step_narrow(size_t i) {
     struct ranges clock = {0};
     struct narrowed done;
     w.what = "narrow";
-    if (!net.partial || !i || w.u.n_orgs == REF_ORIGINS)
+    if (!i || w.u.n_orgs == REF_ORIGINS)
         return;
     if (rng_below(&w.rng, 2))
         read_clock(0, &clock);
