@@ -6,10 +6,7 @@
 static int print_row(void *ctx, const ecrdt_subscription *row) {
     struct cli *c = ctx;
     out_text(c, "bucket", row->bucket ? row->bucket : "(others)");
-    out_text(c, "holds",
-             row->all ? "all"
-             : row->n ? "prefixes"
-                      : "nothing");
+    out_text(c, "holds", row->all ? "all" : row->n ? "prefixes" : "nothing");
     out_list(c, "prefixes", row->prefixes, row->n);
     out_bool(c, "-leaving", row->leaving);
     if (!c->json && row->leaving)

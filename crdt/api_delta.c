@@ -1,16 +1,19 @@
 /* api_delta.c: summary, export and import for a transport of the caller's.
  *
- * summary  "ECRDTS1\n", msgpack array of what clock_encode() writes
+ * summary  "ECRDTS1\n", msgpack array of what clock_encode() writes; of a
+ *          store that holds a part "ECRDTS2\n", [subscription, that array]
  * export   "ECRDTX1\n", chunks (length u32, bytes), a zero length, and the
  *          CRC-32C of all before it (u32) */
 #include "crdt/chunk.h"
 #include "crdt/clocks.h"
+#include "crdt/held.h"
 #include "lib/alloc.h"
 #include "lib/crc32c.h"
 #include "lib/err.h"
 
 enum { MAGIC = 8, DEFAULT_EXPORT = 1 << 20 };
 static const char summary_magic[MAGIC + 1] = "ECRDTS1\n";
+static const char partial_magic[MAGIC + 1] = "ECRDTS2\n";
 static const char export_magic[MAGIC + 1] = "ECRDTX1\n";
 
 /* ---- summary ---- */
@@ -36,6 +39,20 @@ static int add_clock(void *ctx, const char *bucket) {
     return rc;
 }
 
+/* The beginning of a summary, which says what is held unless it is all. */
+static int begin_summary(struct summary *m) {
+    struct subscription holds = {0};
+    int rc = subscription_load(m->t, &holds);
+    bool whole = rc == ECRDT_OK && subscription_whole(&holds);
+    buf_put(&m->out, whole ? summary_magic : partial_magic, MAGIC);
+    if (!whole) {
+        pack_array(&m->out, 2);
+        subscription_encode(&m->out, &holds);
+    }
+    subscription_free(&holds);
+    return rc;
+}
+
 static int sink_put(ecrdt_sink out, void *ctx, slice s) {
     if (!s.len || !out(ctx, s.data, s.len))
         return ECRDT_OK;
@@ -52,9 +69,10 @@ int ecrdt_summary(ecrdt_store *s, ecrdt_sink out, void *ctx) {
     rc = replica_expose(s, &m.t);
     if (rc < 0)
         return rc;
-    buf_put(&m.out, summary_magic, MAGIC);
+    rc = begin_summary(&m);
     size_t place = pack_array_begin(&m.out);
-    rc = replica_each_bucket(m.t, add_clock, &m);
+    if (rc == ECRDT_OK)
+        rc = replica_each_bucket(m.t, add_clock, &m);
     pack_array_end(&m.out, place, m.n);
     if (rc == ECRDT_OK)
         rc = replica_flush(s); /* D1: a clock must not outlive a crash */
@@ -76,6 +94,7 @@ struct export {
     ecrdt_txn *t;
     struct told *told;
     size_t n_told, cap_told;
+    struct subscription holds; /* of the store that shall import */
     size_t max_bytes, bytes;
     ecrdt_sink out;
     void *ctx;
@@ -103,17 +122,25 @@ static int decode_told(struct export *x, struct unpack *u) {
 }
 
 static int decode_summary(struct export *x, slice s) {
+    subscription_init(&x->holds);
     if (!s.len)
         return ECRDT_OK;
-    if (s.len < MAGIC || memcmp(s.data, summary_magic, MAGIC) != 0)
+    bool whole = s.len >= MAGIC && !memcmp(s.data, summary_magic, MAGIC);
+    if (s.len < MAGIC || (!whole && memcmp(s.data, partial_magic, MAGIC) != 0))
         return bad_summary();
     struct unpack u;
-    unpack_init(&u, slice_of((const uint8_t *)s.data + MAGIC, s.len - MAGIC));
-    uint32_t n = unpack_array(&u, ECRDT_MAX_BUCKETS);
     int rc = ECRDT_OK;
+    unpack_init(&u, slice_of((const uint8_t *)s.data + MAGIC, s.len - MAGIC));
+    if (!whole) {
+        unpack_array_exact(&u, 2);
+        rc = subscription_decode(&u, &x->holds);
+    }
+    uint32_t n = unpack_array(&u, ECRDT_MAX_BUCKETS);
     for (uint32_t i = 0; i < n && rc == ECRDT_OK; i++)
         rc = decode_told(x, &u);
     unpack_leave(&u);
+    if (!whole)
+        unpack_leave(&u);
     if (rc == ECRDT_OK)
         rc = unpack_end(&u);
     return rc == ECRDT_ECORRUPT ? bad_summary() : rc;
@@ -144,8 +171,10 @@ static int export_bucket(void *ctx, const char *bucket) {
     struct export *x = ctx;
     struct ranges none = {0}, *peer = peer_ranges(x, bucket, &none);
     struct chunk_tail tail = {0};
+    struct spans within = {0};
     struct buf out = {0};
-    int rc = 1;
+    int rc =
+        subscription_spans(&x->holds, bucket, &within) < 0 ? ECRDT_ENOMEM : 1;
     while (rc == 1 && x->bytes < x->max_bytes) {
         size_t left = x->max_bytes - x->bytes;
         struct chunk_budget budget = {
@@ -153,12 +182,14 @@ static int export_bucket(void *ctx, const char *bucket) {
             CHUNK_PUSH_ITEMS};
         struct chunk_built built;
         buf_clear(&out);
-        rc = chunk_build(x->t, bucket, peer, &budget, &tail, &out, &built);
+        rc = chunk_build_within(x->t, bucket, &within, peer, &budget, &tail,
+                                &out, &built);
         if (rc == 1 && emit_chunk(x, buf_slice(&out)) < 0)
             rc = ECRDT_ECANCELED;
     }
     x->more = x->more || rc == 1;
     ranges_free(&none);
+    spans_free(&within);
     chunk_tail_free(&tail);
     buf_free(&out);
     return rc < 0 ? rc : ECRDT_OK;
@@ -195,6 +226,7 @@ int ecrdt_export(ecrdt_store *s, ecrdt_slice peer_summary, size_t max_bytes,
     for (size_t i = 0; i < x.n_told; i++)
         ranges_free(&x.told[i].rs);
     alloc_free(x.told);
+    subscription_free(&x.holds);
     return rc < 0 ? rc : x.more;
 }
 

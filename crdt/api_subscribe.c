@@ -69,9 +69,8 @@ struct listing {
 
 static int give_row(const struct listing *l, const char *bucket,
                     const struct held *h) {
-    ecrdt_subscription row = {.bucket = bucket,
-                              .all = h->kind == HELD_ALL,
-                              .leaving = h->narrowing};
+    ecrdt_subscription row = {
+        .bucket = bucket, .all = h->kind == HELD_ALL, .leaving = h->narrowing};
     slice prefix, *list = NULL;
     for (size_t at = 0; held_next(h, &at, &prefix);)
         row.n++;

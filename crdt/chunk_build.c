@@ -416,7 +416,8 @@ static int fill(struct build *b, struct ranges *peer) {
         struct range *p = &peer->r[i];
         const struct vv *clk =
             &mine->r[ranges_find(mine, item_id_slice(&p->lo))].clk;
-        if (vv_le(clk, &p->clk) || !spans_have(b->within, item_id_slice(&p->lo)))
+        if (vv_le(clk, &p->clk) ||
+            !spans_have(b->within, item_id_slice(&p->lo)))
             continue;
         struct stretch s = {&p->lo, ranges_hi(peer, i), &p->clk, clk};
         rc = fill_part(b, &s);

@@ -24,9 +24,7 @@ struct narrow {
 };
 
 static slice least(slice a, slice b) {
-    return !a.len                            ? b
-           : !b.len || slice_cmp(a, b) <= 0 ? a
-                                             : b;
+    return !a.len ? b : !b.len || slice_cmp(a, b) <= 0 ? a : b;
 }
 
 /* Calls fn for each stretch outside of h that has items or a clock of others;
@@ -85,8 +83,7 @@ static uint64_t own_there(const struct keeper *k, const struct stretch *s,
         uint64_t seq = vv_seq(&rs->r[i].clk, me);
         const struct item_id *end = ranges_hi(rs, i);
         most = seq < most ? seq : most;
-        if (!end ||
-            (s->hi.len && slice_cmp(item_id_slice(end), s->hi) >= 0))
+        if (!end || (s->hi.len && slice_cmp(item_id_slice(end), s->hi) >= 0))
             break;
     }
     return most;

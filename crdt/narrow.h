@@ -21,8 +21,8 @@ struct keeper {
 };
 
 struct narrowed {
-    uint64_t items; /* forgotten */
-    bool waits;     /* a range is covered by no keeper: */
+    uint64_t items;              /* forgotten */
+    bool waits;                  /* a range is covered by no keeper: */
     const struct keeper *keeper; /* ... that has most of it; NULL: none holds
                                     all of the range */
     uint64_t missing;            /* ... and lacks so many events */

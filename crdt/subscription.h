@@ -6,8 +6,8 @@
 #include "crdt/spans.h"
 
 enum {
-    SUBSCRIPTION_PREFIXES = 1024, /* of one bucket                    */
-    SUBSCRIPTION_PREFIX = 192,    /* bytes of one: KEY_HASHED_PREFIX  */
+    SUBSCRIPTION_PREFIXES = 1024,  /* of one bucket                    */
+    SUBSCRIPTION_PREFIX = 192,     /* bytes of one: KEY_HASHED_PREFIX  */
     SUBSCRIPTION_BYTES = 256 << 10 /* of all, as they are told to peers */
 };
 
@@ -48,6 +48,7 @@ int held_spans(const struct held *h, struct spans *sp);
 /* Is the same held? */
 bool held_eq(const struct held *a, const struct held *b);
 
+/* Frees its prefixes; h is as new. */
 void held_free(struct held *h);
 
 /* ---- all buckets ---- */
@@ -84,5 +85,6 @@ int subscription_decode(struct unpack *u, struct subscription *s);
 /* For people: "a: user/ org/, b: all, others: nothing", cut to size. */
 void subscription_text(char *out, size_t size, const struct subscription *s);
 
+/* Frees what it says of the buckets; nothing is held. */
 void subscription_free(struct subscription *s);
 #endif

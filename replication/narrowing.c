@@ -44,7 +44,8 @@ static void note_wait(struct narrowing *w, const char *bucket,
                  done->keeper->name);
     else
         snprintf(whom, sizeof whom,
-                 "bucket '%s' waits for a connected core that holds it", bucket);
+                 "bucket '%s' waits for a connected core that holds it",
+                 bucket);
     if (done->keeper)
         snprintf(w->sentence, sizeof w->sentence,
                  "%.600s, which lacks %llu events", whom,

@@ -14,10 +14,10 @@ enum {
 };
 
 struct narrowing {
-    uint64_t at_ms;  /* not before */
-    size_t turn;     /* which bucket comes next */
-    bool busy;       /* something is still to be forgotten, and may be now */
-    uint64_t items;  /* forgotten, ever */
+    uint64_t at_ms; /* not before */
+    size_t turn;    /* which bucket comes next */
+    bool busy;      /* something is still to be forgotten, and may be now */
+    uint64_t items; /* forgotten, ever */
     char sentence[ERR_SENTENCE]; /* for whom it waits, "" = for nobody */
     char logged[ERR_SENTENCE];   /* the wait that was logged last ... */
     uint64_t logged_ms;          /* ... and when */

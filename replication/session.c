@@ -381,8 +381,7 @@ void session_consumed(struct session *s, const struct chunk_report *r) {
 }
 
 bool session_knows_holds(const struct session *s) {
-    return s->told_all &&
-           (s->subs_seen == s->subs_sent || MUTANT(narrowecho));
+    return s->told_all && (s->subs_seen == s->subs_sent || MUTANT(narrowecho));
 }
 
 static bool said_all(const struct session *s, size_t n_views) {

@@ -100,10 +100,10 @@ struct session {
     uint8_t bye;       /* code of the BYE sent or received, 0 = none */
     bool bye_received; /* ... and it was the peer's */
     char sentence[ERR_SENTENCE];
-    const struct subscription *ours; /* what we hold; NULL = not known yet */
-    struct subscription theirs;      /* what the peer holds */
-    uint64_t ours_version; /* of ours, as last told; see push */
-    uint64_t subs_sent, subs_seen;   /* told by us, and heard by the peer */
+    const struct subscription *ours;  /* what we hold; NULL = not known yet */
+    struct subscription theirs;       /* what the peer holds */
+    uint64_t ours_version;            /* of ours, as last told; see push */
+    uint64_t subs_sent, subs_seen;    /* told by us, and heard by the peer */
     uint64_t subs_heard, subs_echoed; /* told by the peer, and said so */
     struct mirrors mirrors;
     struct session_chunk *inbox, **inbox_end;

@@ -2,8 +2,10 @@
 #include "crdt/subscription.h"
 #include "tests/support/test.h"
 
-static const slice abc[] = {{"c/", sizeof "c/" - 1}, {"a/", sizeof "a/" - 1},
-                            {"a/b", sizeof "a/b" - 1}, {"c/", sizeof "c/" - 1}};
+static const slice abc[] = {{"c/", sizeof "c/" - 1},
+                            {"a/", sizeof "a/" - 1},
+                            {"a/b", sizeof "a/b" - 1},
+                            {"c/", sizeof "c/" - 1}};
 
 static void prefixes_are_sorted_and_needed(void **state) {
     struct held h = {0};
@@ -92,11 +94,20 @@ static void bytes_and_back(void **state) {
 
 static void disorder_is_refused(void **state) {
     static const char *const bad[] = {
-        "\x93\xc2\xc4\x01" "a",                     /* no value */
-        "\x92\xc2\xc0",                             /* an even array */
-        "\x95\xc2\xc4\x01" "b\xc0\xc4\x01" "a\xc0", /* falling names */
-        "\x93\xc2\xc4\x01" "a\x92\xc4\x01" "b\xc4\x01" "a",
-        "\x93\xc2\xc4\x01" "a\x92\xc4\x01" "a\xc4\x02" "ab",
+        "\x93\xc2\xc4\x01"
+        "a",            /* no value */
+        "\x92\xc2\xc0", /* an even array */
+        "\x95\xc2\xc4\x01"
+        "b\xc0\xc4\x01"
+        "a\xc0", /* falling names */
+        "\x93\xc2\xc4\x01"
+        "a\x92\xc4\x01"
+        "b\xc4\x01"
+        "a",
+        "\x93\xc2\xc4\x01"
+        "a\x92\xc4\x01"
+        "a\xc4\x02"
+        "ab",
         "\x93\xc2\xc4\x00\xc0", /* no name */
     };
     (void)state;

@@ -187,13 +187,17 @@ static void two_cores_do_not_rely_on_each_other(void **state) {
     (void)state;
     begin(&w, 2);
     w.node[EDGE].role = PEER_CORE;
-    world_connect(&w, EDGE, CORE);
+    struct world_link *l = world_connect(&w, EDGE, CORE);
     world_settle(&w, 5000);
+    l->end[0].deaf = l->end[1].deaf = true; /* the news is on its way */
     subscribe(&w, CORE, "b", "a/", NULL);
     subscribe(&w, EDGE, "b", "a/", NULL);
+    world_run(&w, 1000);
+    l->end[0].deaf = l->end[1].deaf = false;
     world_run(&w, 5000);
     assert_true(leaving(&w, CORE) && leaving(&w, EDGE));
     assert_int_equal(items(&w, CORE), 901);
+    assert_int_equal(items(&w, EDGE), 901);
     world_close(&w);
 }
 
