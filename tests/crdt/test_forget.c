@@ -1,6 +1,7 @@
 /* test_forget.c: what is forgotten is gone with its clock, and comes back
  * from a peer as if it had never been here. */
 #include "crdt/forget.h"
+#include "crdt/clocks.h"
 #include "tests/crdt/kit.h"
 
 static void me(size_t i, ecrdt_node *out) {
@@ -114,6 +115,44 @@ static void a_chunk_in_flight_is_refused(void **state) {
     buf_free(&out);
 }
 
+static int count_item(void *ctx, const struct item_key *k,
+                      const struct item *it) {
+    int *n = ctx;
+    assert_true(k->k_len > 0 && it->n == 1);
+    return ++*n == 2;
+}
+
+/* Looking changes nothing; forgetting alone keeps the incarnation. */
+static void looking_and_dropping(void **state) {
+    struct forgotten done;
+    ecrdt_node was, is;
+    int n = 0;
+    (void)state;
+    kit_set(0, "a", "1");
+    kit_set(0, "b", "2");
+    kit_set(0, "c", "3");
+    assert_ok(ecrdt_node_id(kit(0), &was));
+    ecrdt_txn *t = kit_write(0);
+    struct bucket *bk = kit_bucket(t);
+    slice all = slice_of(NULL, 0);
+    assert_code(1, forget_look(t, bk, all, all, count_item, &n));
+    assert_int_equal(n, 2);
+    assert_code(0, forget_look(t, bk, ECRDT_STR("c"), all, count_item, &n));
+    assert_int_equal(n, 3);
+    assert_code(0, forget_any(t, bk, ECRDT_STR("d"), all));
+    assert_code(1, forget_any(t, bk, ECRDT_STR("b"), ECRDT_STR("d")));
+    assert_ok(clocks_load(t, bk));
+    assert_ok(forget_items(t, bk, ECRDT_STR("b"), ECRDT_STR("c"), 9, &done));
+    assert_int_equal(done.items, 1);
+    assert_ok(ecrdt_commit(t));
+    assert_ok(ecrdt_node_id(kit(0), &is));
+    assert_memory_equal(&was, &is, sizeof is);
+    kit_expect(0, "b", NULL);
+    kit_expect(0, "c", "3");
+    assert_code(1, ecrdt_settled(kit(0), KIT_B)); /* its own entry is left */
+    kit_sound(0);
+}
+
 static void arguments(void **state) {
     (void)state;
     kit_set(0, "k", "v");
@@ -137,6 +176,7 @@ int main(void) {
         kit_test(own_events_come_back),
         kit_test(in_pieces),
         kit_test(a_chunk_in_flight_is_refused),
+        kit_test(looking_and_dropping),
         kit_test(arguments),
     };
     return TEST_RUN(tests);

@@ -1,6 +1,7 @@
 /* test_ranges.c: range clocks: cuts, joins and comparisons against clocks
  * looked up point by point, and the codec of a bucket's clock. */
 #include "crdt/ranges.h"
+#include "crdt/spans.h"
 #include "tests/support/test.h"
 
 static struct rng rng;
@@ -128,6 +129,49 @@ static void order_and_missing_agree_with_points(void **state) {
     }
 }
 
+/* The same within random stretches whose bounds lie on points. */
+static void within_stretches_only_those_count(void **state) {
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        struct ranges a = {0}, b = {0};
+        struct spans in = {.some = true};
+        random_ranges(&a, 3);
+        random_ranges(&b, 4);
+        for (size_t i = 0; i + 1 < POINTS; i++)
+            if (rng_below(&rng, 3) == 0)
+                assert_ok(spans_add(&in, point(i), point(i + 1)));
+        bool le = true, one = true;
+        uint64_t most = 0;
+        const struct vv *first = NULL;
+        for (size_t i = 0; i < POINTS; i++) {
+            if (!spans_have(&in, point(i)))
+                continue;
+            uint64_t n = vv_missing(at(&a, i), at(&b, i));
+            first = first ? first : at(&a, i);
+            one = one && vv_eq(first, at(&a, i));
+            le = le && vv_le(at(&a, i), at(&b, i));
+            most = n > most ? n : most;
+        }
+        assert_int_equal(ranges_le_in(&a, &b, &in), le);
+        assert_int_equal(ranges_missing_in(&a, &b, &in), most);
+        assert_int_equal(ranges_settled(&a, &in), one);
+        struct ranges cut = {0};
+        assert_ok(ranges_copy(&cut, &a));
+        assert_ok(ranges_cut_at(&cut, &in));
+        assert_true(ranges_le(&a, &cut) && ranges_le(&cut, &a));
+        for (size_t i = 0; i < cut.n; i++) { /* wholly in or out */
+            const struct item_id *hi = ranges_hi(&cut, i);
+            slice lo = item_id_slice(&cut.r[i].lo);
+            slice end = hi ? item_id_slice(hi) : slice_of(NULL, 0);
+            assert_true(spans_have(&in, lo) == spans_cover(&in, lo, end));
+        }
+        ranges_free(&a);
+        ranges_free(&b);
+        ranges_free(&cut);
+        spans_free(&in);
+    }
+}
+
 static int decode(slice s, slice *name, struct ranges *rs, struct vv *floor) {
     struct unpack u;
     unpack_init(&u, s);
@@ -227,6 +271,7 @@ int main(void) {
         cmocka_unit_test(cuts_are_found_again),
         cmocka_unit_test(joins_keep_every_clock),
         cmocka_unit_test(order_and_missing_agree_with_points),
+        cmocka_unit_test(within_stretches_only_those_count),
         cmocka_unit_test(the_codec_round_trips),
         cmocka_unit_test(the_decoder_is_strict),
         cmocka_unit_test(ranges_are_counted),

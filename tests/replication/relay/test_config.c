@@ -96,6 +96,10 @@ static void mistakes_are_named_with_their_line(void **state) {
         {BASE "peer \"a\" { key = \"" KEY "\" }\npeer \"b\" { key = \"" KEY
               "\" }\n",
          "peer \"b\" has the key of peer \"a\""},
+        {BASE "subscribe \"\" { }\n", ":3: a bucket's name"},
+        {BASE "subscribe \"b\" { prefixes = {\"\"} }\n", "prefix of 0"},
+        {BASE "subscribe \"b\" { }\nsubscribe \"b\" { }\n", "duplicate"},
+        {BASE "subscribe_others = \"some\"\n", ":3: subscribe_others"},
         {BASE "store = {\n", ":3: "},
         {"\"", ":1: "},
     };
@@ -107,6 +111,24 @@ static void mistakes_are_named_with_their_line(void **state) {
             fail_msg("%s: %s", cases[i].says, ecrdt_errmsg());
         config_free(&c);
     }
+}
+
+static void what_is_held(void **state) {
+    struct config c;
+    char words[100];
+    (void)state;
+    assert_ok(load(&c, BASE));
+    assert_false(c.has_holds);
+    config_free(&c);
+    assert_ok(load(&c, BASE "subscribe \"z\" { }\nsubscribe \"b\" { "
+                            "prefixes = {\"y/\", \"x/\", \"x/1\"} }\n"));
+    assert_true(c.has_holds);
+    subscription_text(words, sizeof words, &c.holds);
+    assert_string_equal(words, "b: x/ y/, z: all, others: nothing");
+    config_free(&c);
+    assert_ok(load(&c, BASE "subscribe_others = \"all\"\n"));
+    assert_true(c.has_holds && subscription_whole(&c.holds));
+    config_free(&c);
 }
 
 static void missing_files_are_named(void **state) {
@@ -165,6 +187,7 @@ int main(void) {
         cmocka_unit_test(everything_is_read),
         cmocka_unit_test(little_is_needed),
         cmocka_unit_test(mistakes_are_named_with_their_line),
+        cmocka_unit_test(what_is_held),
         cmocka_unit_test(missing_files_are_named),
         cmocka_unit_test(too_many_listeners_are_refused),
         cmocka_unit_test(some_changes_need_a_restart),
