@@ -22,7 +22,7 @@ int session_open(const struct session_conf *conf, uint64_t now_ms,
     if (!s)
         return ECRDT_ENOMEM;
     s->inbox_end = &s->inbox;
-    subscription_init(&s->theirs);
+    subscription_init(&s->their_holds);
     s->initiator = conf->channel.initiator;
     s->audit_only = conf->hello.role == PEER_AUDITOR;
     s->opened_ms = s->heard_ms = s->spoke_ms = now_ms;
@@ -62,7 +62,7 @@ void session_free(struct session *s) {
     drop_inbox(s);
     session_talks_drop(s);
     mirrors_free(&s->mirrors);
-    subscription_free(&s->theirs);
+    subscription_free(&s->their_holds);
     channel_close(s->channel);
     alloc_free(s);
 }
@@ -147,7 +147,7 @@ int session_mirror(struct session *s, const char *bucket, struct mirror **m) {
     if (*m)
         return 0;
     int rc = mirrors_get(&s->mirrors, bucket, m);
-    return rc < 0 ? rc : mirror_hold(&s->mirrors, *m, s->ours, &s->theirs);
+    return rc < 0 ? rc : mirror_hold(&s->mirrors, *m, s->our_holds, &s->their_holds);
 }
 
 /* The decoded c is about the bucket of m. */
@@ -248,13 +248,13 @@ static int on_subscribe(struct session *s, slice body, uint64_t now_ms) {
         subscription_free(&m.holds);
         return rc;
     }
-    subscription_free(&s->theirs);
-    s->theirs = m.holds;
+    subscription_free(&s->their_holds);
+    s->their_holds = m.holds;
     s->subs_heard = m.number;
     s->subs_seen = m.seen;
     for (size_t i = 0; i < s->mirrors.n && !rc; i++) {
         struct mirror *mirror = s->mirrors.m[i];
-        rc = mirror_hold(&s->mirrors, mirror, s->ours, &s->theirs);
+        rc = mirror_hold(&s->mirrors, mirror, s->our_holds, &s->their_holds);
         mirror->stale = mirror->known;
     }
     return rc;

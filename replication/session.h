@@ -100,9 +100,9 @@ struct session {
     uint8_t bye;       /* code of the BYE sent or received, 0 = none */
     bool bye_received; /* ... and it was the peer's */
     char sentence[ERR_SENTENCE];
-    const struct subscription *ours;  /* what we hold; NULL = not known yet */
-    struct subscription theirs;       /* what the peer holds */
-    uint64_t ours_version;            /* of ours, as last told; see push */
+    const struct subscription *our_holds; /* NULL = not known yet */
+    struct subscription their_holds;
+    uint64_t our_version; /* of our_holds, as last told; see push */
     uint64_t subs_sent, subs_seen;    /* told by us, and heard by the peer */
     uint64_t subs_heard, subs_echoed; /* told by the peer, and said so */
     struct mirrors mirrors;

@@ -24,11 +24,11 @@ static int attach_views(struct session *s, struct push *p) {
  * to be where it may be no longer. */
 static int holds_changed(struct session *s, const struct push *p) {
     int rc = 0;
-    s->ours = &p->holds;
-    s->ours_version = p->holds_version;
+    s->our_holds = &p->holds;
+    s->our_version = p->holds_version;
     for (size_t i = 0; i < s->mirrors.n && !rc; i++) {
         struct mirror *m = s->mirrors.m[i];
-        rc = mirror_hold(&s->mirrors, m, s->ours, &s->theirs);
+        rc = mirror_hold(&s->mirrors, m, s->our_holds, &s->their_holds);
         m->ack_due = m->ack_due || s->told_all;
         m->reset_due = m->reset_due || s->told_all;
     }
@@ -38,7 +38,7 @@ static int holds_changed(struct session *s, const struct push *p) {
 /* Says what we hold when it changed, and that we heard what the peer holds.
  * Who holds everything from the start need not say so. */
 static int tell_holds(struct session *s, struct push *p) {
-    bool changed = s->ours_version != p->holds_version;
+    bool changed = s->our_version != p->holds_version;
     bool tell = changed && (s->subs_sent || !subscription_whole(&p->holds));
     int rc = changed ? holds_changed(s, p) : 0;
     if (rc < 0 || (!tell && s->subs_echoed == s->subs_heard))

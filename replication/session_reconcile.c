@@ -145,9 +145,11 @@ static bool peer_below(const struct mirror *m) {
     return false;
 }
 
+/* Where one side holds a part only, complete parts go as they are: a talk is
+ * about what both hold. */
 int session_talk_due(struct session *s, ecrdt_txn *t, struct mirror *m) {
     uint64_t items = 0;
-    if (!peer_below(m)) {
+    if (m->ours.some || m->theirs.some || !peer_below(m)) {
         m->talk.tries = 0;
         return 0;
     }
@@ -192,7 +194,7 @@ static int take(struct session *s, uint8_t type, slice body, struct fp *m,
     if (rc < 0)
         return rc == ECRDT_ENOMEM ? rc : malformed(type);
     memcpy(name, m->bucket.data, m->bucket.len);
-    return mirrors_get(&s->mirrors, name, mirror);
+    return session_mirror(s, name, mirror);
 }
 
 /* Does this FP belong to a talk, an old one or one that it begins? */
