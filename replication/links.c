@@ -270,7 +270,8 @@ static void note_holds(struct link *l) {
         return;
     l->subs_seen = s->subs_heard;
     l->peer->dirty = true;
-    subscription_text(l->peer->r.holds, sizeof l->peer->r.holds, &s->their_holds);
+    subscription_text(l->peer->r.holds, sizeof l->peer->r.holds,
+                      &s->their_holds);
 }
 
 void link_count(struct link *l) {

@@ -48,8 +48,8 @@ struct mirror {
     struct clock_fp *fp;       /* the clocks are being compared; else NULL */
     struct buf fp_first;       /* the peer's first word of that, not answered */
     struct talk talk;
-    struct spans ours;       /* the ids that we hold ... */
-    struct spans theirs;     /* ... and the peer */
+    struct spans ours;   /* the ids that we hold ... */
+    struct spans theirs; /* ... and the peer */
     struct chunk_tail tail;
     size_t heard_bytes;     /* memory of heard, for MIRRORS_MAX_BYTES */
     size_t spans_bytes;     /* ... and of theirs                      */

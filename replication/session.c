@@ -147,7 +147,8 @@ int session_mirror(struct session *s, const char *bucket, struct mirror **m) {
     if (*m)
         return 0;
     int rc = mirrors_get(&s->mirrors, bucket, m);
-    return rc < 0 ? rc : mirror_hold(&s->mirrors, *m, s->our_holds, &s->their_holds);
+    return rc < 0 ? rc
+                  : mirror_hold(&s->mirrors, *m, s->our_holds, &s->their_holds);
 }
 
 /* The decoded c is about the bucket of m. */

@@ -102,7 +102,7 @@ struct session {
     char sentence[ERR_SENTENCE];
     const struct subscription *our_holds; /* NULL = not known yet */
     struct subscription their_holds;
-    uint64_t our_version; /* of our_holds, as last told; see push */
+    uint64_t our_version;             /* of our_holds, as last told; see push */
     uint64_t subs_sent, subs_seen;    /* told by us, and heard by the peer */
     uint64_t subs_heard, subs_echoed; /* told by the peer, and said so */
     struct mirrors mirrors;

@@ -5,6 +5,13 @@
 #include "crdt/chunk_codec.h"
 #include "tests/laws/world.h"
 
+static inline struct chunk_budget chunk_budget_random(struct rng *rng) {
+    static const uint32_t items[] = {1, 1, 2, 3, 5, 2000};
+    uint32_t n = items[rng_below(rng, 6)];
+    bool small = rng_below(rng, 8) == 0;
+    return (struct chunk_budget){small ? 300 : CHUNK_PUSH_BYTES, n};
+}
+
 static inline bool chunk_below(slice a, const struct item_id *b) {
     return slice_cmp(a, item_id_slice(b)) < 0;
 }

@@ -42,27 +42,12 @@
  */
 #include "crdt/gc.h"
 #include "tests/laws/churn.h"
+#include "tests/laws/fake.h"
 #include "tests/laws/partial.h"
 #include "tests/laws/talks.h"
 #include "tests/support/wall.h"
-#include <sodium.h>
 
 enum { NET = 48, DEFAULT_SEEDS = 4000, LOG_ROOM = 3000 };
-
-/* ---- time and randomness that a seed decides ------------------------------
- */
-
-static struct rng fake_random = {1};
-
-static const char *fake_name(void) {
-    return "converge";
-}
-static uint32_t fake_u32(void) {
-    return (uint32_t)(rng_u64(&fake_random) >> 32);
-}
-static void fake_bytes(void *const out, const size_t n) {
-    rng_bytes(&fake_random, out, n);
-}
 
 /* ---- the network -----------------------------------------------------------
  */
@@ -92,18 +77,11 @@ static void set_time(size_t node) {
 /* ---- sending and receiving -------------------------------------------------
  */
 
-static struct chunk_budget random_budget(void) {
-    static const uint32_t items[] = {1, 1, 2, 3, 5, 2000};
-    uint32_t n = items[rng_below(&w.rng, 6)];
-    bool small = rng_below(&w.rng, 8) == 0;
-    return (struct chunk_budget){small ? 300 : CHUNK_PUSH_BYTES, n};
-}
-
 /* One chunk from s for r on the belief peer, from its snapshot of earlier if
  * it holds one. NULL if there was nothing to send. */
 static struct msg *build(size_t s, size_t r, struct ranges *peer,
                          struct chunk_tail *tail) {
-    struct chunk_budget budget = random_budget();
+    struct chunk_budget budget = chunk_budget_random(&w.rng);
     struct chunk_built built;
     struct ranges was = {0};
     struct buf bytes = {0};
@@ -159,12 +137,7 @@ static void deliver(struct msg *m, struct msg *second, bool may_die) {
  */
 
 static void read_clock(size_t i, struct ranges *out) {
-    struct vv floor = {0};
-    ecrdt_txn *t = world_begin(&w.node[i], false);
-    ranges_free(out);
-    assert_ok(replica_clock(t, world_bucket, out, &floor));
-    ecrdt_abort(t);
-    vv_free(&floor);
+    partial_clock(&w.node[i], out);
 }
 
 /* A wild guess: random cuts, each range at some store's clock or at none. */
@@ -534,24 +507,6 @@ static bool all_equal(void) {
     return equal;
 }
 
-/* Nothing keeps the others from letting go of the rest now. */
-static void narrow_all(void) {
-    struct ranges clock = {0};
-    struct narrowed done;
-    read_clock(0, &clock);
-    w.what = "narrow all";
-    for (size_t i = 1; i < w.n && w.u.n_orgs < REF_ORIGINS; i++) {
-        while (w.u.n_orgs < REF_ORIGINS &&
-               partial_narrow(&w, &w.node[i], &clock, &done,
-                              &counted[N_NARROWED]) == 1)
-            continue;
-        WORLD_CHECK(&w, !done.waits || w.u.n_orgs == REF_ORIGINS,
-                    "node 0 has all, and the narrowing waits");
-        world_check(&w, &w.node[i]);
-    }
-    ranges_free(&clock);
-}
-
 static void check_settled(const struct ref all[REF_ITEMS], size_t i) {
     uint8_t first[16], other[16];
     assert_ok(ecrdt_digest(w.node[0].s, world_bucket, first));
@@ -572,6 +527,7 @@ static void check_settled(const struct ref all[REF_ITEMS], size_t i) {
 /* Fair sync: then all is equal, and the join of what anyone had. */
 static void settle(void) {
     static struct ref all[REF_ITEMS];
+    struct ranges clock = {0};
     memset(all, 0, sizeof all);
     for (size_t i = 0; i < w.n; i++) {
         ecrdt_abort(net.snap[i]);
@@ -590,7 +546,10 @@ static void settle(void) {
     WORLD_CHECK(&w, all_equal(), "clocks do not converge");
     for (size_t i = 0; i < w.n; i++)
         check_settled(all, i);
-    narrow_all();
+    w.what = "narrow all";
+    read_clock(0, &clock);
+    partial_narrow_all(&w, &clock, &counted[N_NARROWED]);
+    ranges_free(&clock);
     counted[N_SETTLED]++;
 }
 
@@ -648,10 +607,7 @@ static int tell_seed(void **state) {
 }
 
 int main(void) {
-    static randombytes_implementation fake = {.implementation_name = fake_name,
-                                              .random = fake_u32,
-                                              .buf = fake_bytes};
-    randombytes_set_implementation(&fake);
+    fake_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(stores_converge, tell_seed)};
     return TEST_RUN(tests);

@@ -343,6 +343,19 @@ static void make_ack(ecrdt_store *s) {
     made("receipt", slice_of(r.b, sizeof r.b));
 }
 
+/* What the store holds, and how its summary says so. */
+static void make_held(ecrdt_store *s) {
+    static const char *const held[] = {"disk.held", NULL};
+    const slice prefixes[] = {ECRDT_STR("k"), ECRDT_STR("n/")};
+    struct buf out = {0};
+    assert_code(1, ecrdt_subscribe(s, "b", prefixes, 2));
+    ecrdt_txn *t = assert_handle(ecrdt_read(s));
+    made_table(t, DB_META, "sb", held);
+    ecrdt_abort(t);
+    assert_ok(ecrdt_summary(s, append, &out));
+    made_buf("summary.part", &out);
+}
+
 static void records(void **state) {
     (void)state;
     static const char *const heads[] = {"disk.head", NULL},
@@ -383,6 +396,7 @@ static void records(void **state) {
     assert_slice_equal(buf_slice(&out), buf_slice(&delta));
     buf_free(&out);
     made_buf("export", &delta);
+    make_held(s);
     assert_ok(ecrdt_close(s));
     tmpdir_remove(dir);
 }
@@ -482,6 +496,13 @@ static void messages(void **state) {
     made_buf("message.clock-gone", &b);
     clock_state_unref(from);
     clock_state_unref(to);
+    struct subscription sub = {.others = false};
+    const slice prefixes[] = {ECRDT_STR("user/"), ECRDT_STR("org/")};
+    assert_ok(held_set(subscription_add(&sub, ECRDT_STR("b")), prefixes, 2));
+    subscription_add(&sub, ECRDT_STR("c"))->kind = HELD_ALL;
+    message_subscribe_encode(&b, 2, 1, &sub);
+    made_buf("message.subscribe", &b);
+    subscription_free(&sub);
     message_bye_encode(&b, BYE_STOP, "the node stops");
     made_buf("message.bye", &b);
 }
