@@ -28,7 +28,7 @@ enum message_type {
     MESSAGE_FP,   /* fingerprints of ranges: compare them (fingerprint.h) */
     MESSAGE_SAME, /* the ranges of an FP that are equal */
     MESSAGE_WANT, /* ends an answer: ranges whose items are asked for */
-    MESSAGE_SUBSCRIBE = 9, /* what the sender holds */
+    MESSAGE_SUBSCRIBE = 9,   /* what the sender holds */
     MESSAGE_CLOCK_DIFF = 10, /* what changed in it since the last word */
     MESSAGE_CLOCK_FP,        /* where do two large ones differ? */
     MESSAGE_TYPES

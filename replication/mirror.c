@@ -125,9 +125,10 @@ int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
     m->in_flight -= acked;
     bool reset = c->flags & CLOCK_RESET || !m->in_flight;
     if (acked && reset)
-        note_progress(
-            m, ranges_eq(&m->heard->ranges, now) && !ranges_le_in(&m->peer, now, &m->theirs),
-            now_ms);
+        note_progress(m,
+                      ranges_eq(&m->heard->ranges, now) &&
+                          !ranges_le_in(&m->peer, now, &m->theirs),
+                      now_ms);
     m->wait = c->flags & CLOCK_WAIT;
     m->lazy = c->flags & CLOCK_LAZY;
     int rc = reset ? ranges_copy(&m->peer, now) : ranges_raise(&m->peer, now);
@@ -166,7 +167,8 @@ int mirror_hold(struct mirrors *ms, struct mirror *m,
 }
 
 bool mirror_ready(const struct mirror *m) {
-    return m->view && !m->lazy && !m->stale && (m->look || m->seen != m->view->version);
+    return m->view && !m->lazy && !m->stale &&
+           (m->look || m->seen != m->view->version);
 }
 
 /* Does the peer lack events of origin me somewhere? */
@@ -264,9 +266,8 @@ bool mirror_covers(const struct mirror *m, slice id,
 
 uint64_t mirror_missing_here(const struct mirror *m) {
     static const struct ranges none;
-    return ranges_missing_in(&m->heard->ranges,
-                             m->view ? &m->view->state->ranges : &none,
-                             &m->ours);
+    return ranges_missing_in(
+        &m->heard->ranges, m->view ? &m->view->state->ranges : &none, &m->ours);
 }
 
 uint64_t mirror_missing_there(const struct mirror *m) {

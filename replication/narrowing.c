@@ -29,8 +29,8 @@ static size_t find_keepers(const char *bucket, struct session *const *sessions,
         if (!session_knows_holds(s) || !m)
             ++*deaf;
         else
-            out[found++] = (struct keeper){
-                s->peer.name, &m->heard->ranges, &m->theirs};
+            out[found++] =
+                (struct keeper){s->peer.name, &m->heard->ranges, &m->theirs};
     }
     return found;
 }

@@ -135,6 +135,8 @@ static bool cores_have(void *ctx, const char *bucket, slice id,
             continue;
         const struct mirror *m =
             l && l->s ? mirrors_find(&l->s->mirrors, bucket) : NULL;
+        if (m && !spans_have(&m->theirs, id))
+            continue; /* it does not hold the item */
         if (!m || !mirror_covers(m, id, origin, seq))
             return false;
     }

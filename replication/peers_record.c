@@ -38,12 +38,11 @@ static void take_text(struct unpack *u, char *out, size_t max) {
 /* The numbers of a peer's record in their order on disk. */
 #define AT(field) offsetof(struct peer_record, field)
 static const size_t numbers[] = {
-    AT(since_ms),      AT(seen_ms),    AT(updated_ms), AT(missing_here),
-    AT(missing_there), AT(buckets),    AT(chunks_in),  AT(chunks_out),
-    AT(items_in),      AT(items_out),  AT(bytes_in),   AT(bytes_out),
-    AT(refused_parts), AT(links),      AT(failures),   AT(audits),
-    AT(mismatches),    AT(payload_in), AT(repeated_in),
-    AT(foreign_parts)};
+    AT(since_ms),      AT(seen_ms),    AT(updated_ms),  AT(missing_here),
+    AT(missing_there), AT(buckets),    AT(chunks_in),   AT(chunks_out),
+    AT(items_in),      AT(items_out),  AT(bytes_in),    AT(bytes_out),
+    AT(refused_parts), AT(links),      AT(failures),    AT(audits),
+    AT(mismatches),    AT(payload_in), AT(repeated_in), AT(foreign_parts)};
 enum { NUMBERS = sizeof numbers / sizeof *numbers, PEER_FIELDS = 11 + NUMBERS };
 
 void peers_record_encode(struct buf *out, const struct peer_record *r) {

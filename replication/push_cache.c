@@ -17,7 +17,8 @@ void push_cache_free(struct push_cache *c) {
 
 static bool fits(const struct encoded *e, const struct mirror *m,
                  const struct chunk_budget *budget) {
-    return !m->theirs.some && e->view == m->view && e->version == m->view->version &&
+    return !m->theirs.some && e->view == m->view &&
+           e->version == m->view->version &&
            e->budget.max_bytes == budget->max_bytes &&
            e->budget.max_items == budget->max_items &&
            (ranges_eq(&e->base, &m->peer) || MUTANT(wrongbase));

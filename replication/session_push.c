@@ -51,7 +51,7 @@ static int tell_holds(struct session *s, struct push *p) {
     rc = p->scratch.err;
     return rc < 0 ? rc
                   : session_say(s, MESSAGE_SUBSCRIBE, buf_slice(&p->scratch),
-                        p->now_ms);
+                                p->now_ms);
 }
 
 bool session_window_open(const struct session *s) {
