@@ -283,7 +283,7 @@ static void what_stays_behind_is_late(void **state) {
 static void what_is_not_held_is_not_missing(void **state) {
     struct mirrors ms = {0};
     struct mirror *m;
-    struct view v = {.version = 1};
+    struct view v = {.version = 1, .state = clock_of(3, 7, "m").state};
     struct subscription theirs = {.others = false}, ours = {.others = true};
     slice a = ECRDT_STR("a");
     (void)state;
@@ -292,11 +292,10 @@ static void what_is_not_held_is_not_missing(void **state) {
     assert_ok(mirror_hold(&ms, m, &ours, &theirs));
     assert_int_equal(spans_count(&m->theirs), 1);
     m->view = &v;
-    v.ranges = clock_of(3, 7, "m").ranges; /* a: 3 of o1, z: 7 of o2 */
+    /* v: a is at 3 of o1, z at 7 of o2 */
     assert_int_equal(mirror_missing_there(m), 3);
     hear(&ms, m, clock_of(3, 0, "m"), 0, 0);
     assert_int_equal(mirror_missing_there(m), 0);
-    assert_false(m->look);
     m->told = v.version;
     assert_true(mirror_in_sync(m));
     assert_int_equal(ms.bytes, m->heard_bytes + m->spans_bytes);
@@ -307,7 +306,7 @@ static void what_is_not_held_is_not_missing(void **state) {
     assert_ok(mirror_hold(&ms, m, &theirs, &ours));
     hear(&ms, m, clock_of(9, 9, "m"), 0, 0);
     assert_int_equal(mirror_missing_here(m), 6); /* of a: not the rest */
-    ranges_free(&v.ranges);
+    clock_state_unref(v.state);
     mirrors_free(&ms);
     subscription_free(&theirs);
 }
@@ -315,18 +314,17 @@ static void what_is_not_held_is_not_missing(void **state) {
 static void a_bucket_that_nobody_there_holds_is_not_told(void **state) {
     struct mirrors ms = {0};
     struct mirror *m;
-    struct view v = {.version = 1};
+    struct view v = {.version = 1, .state = clock_state_new()};
     struct subscription none = {.others = false};
     (void)state;
     assert_ok(mirrors_get(&ms, "b", &m));
-    assert_ok(ranges_init(&v.ranges));
     m->view = &v;
     assert_true(mirror_tell_due(m));
     assert_ok(mirror_hold(&ms, m, NULL, &none));
     assert_false(mirror_tell_due(m));
     hear(&ms, m, clock_of(1, 0, NULL), 0, 0); /* it has written into it */
     assert_true(mirror_tell_due(m));
-    ranges_free(&v.ranges);
+    clock_state_unref(v.state);
     mirrors_free(&ms);
 }
 
