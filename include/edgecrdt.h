@@ -438,48 +438,40 @@ ECRDT_API int ecrdt_import(ecrdt_store *s, ecrdt_slice delta,
                            ecrdt_import_report *r);
 
 /* ---- a part of the data ---------------------------------------------------
- * A store holds of each bucket everything (unless told otherwise), nothing,
- * or the keys that begin with one of some prefixes: only that it asks for,
- * takes and passes on. It is kept in the store, told to peers at once, and may
- * change at any time. Reads and writes work everywhere: a write outside goes
- * to the peers like any other, and is never refused or lost; a read outside
- * shows what was last held there and what was written here since. */
+ * A store holds of each bucket everything (unless told otherwise), nothing, or
+ * the keys that begin with one of some prefixes: only that it asks for, takes
+ * and passes on. A write outside goes to the peers like any other; a read
+ * outside shows what was last held there and what was written here since. */
 
 /* Holds of bucket only the keys that begin with one of the n prefixes (1 to
- * 192 bytes, 1024 of one bucket; a prefix that ends in zero bytes may take
- * shorter keys too); n = 0: all its keys. What was not held before comes from
- * the peers. What is no longer held is forgotten when a connected core (see
- * edgecrdtd) that holds it has shown all of it to be durable there: until
- * then it stays, and the relay says for whom it waits. That gives the store a
- * new incarnation. The same call again forgets what was written outside since.
- * bucket NULL (n = 0): all buckets that no call named.
- * 1 = something is yet to be forgotten, 0 = nothing; EINVAL, ETOOBIG. */
+ * 192 bytes, 1024 of a bucket; one that ends in zero bytes may take shorter
+ * keys too); n = 0: all its keys; bucket NULL (n = 0): all buckets that no call
+ * named. What is new comes from the peers. What is no longer held is forgotten
+ * when a connected core that holds it has shown all of it to be durable there
+ * (a relay says for whom it waits): the store takes a new incarnation. The same
+ * call again forgets what was written outside since. 1 = something is left to
+ * forget, 0; EINVAL, ETOOBIG. */
 ECRDT_API int ecrdt_subscribe(ecrdt_store *s, const char *bucket,
                               const ecrdt_slice *prefixes, size_t n);
 
-/* Holds nothing of bucket; NULL: of all buckets that no call named. As
- * ecrdt_subscribe(). */
+/* Holds nothing of bucket; else as ecrdt_subscribe(). */
 ECRDT_API int ecrdt_unsubscribe(ecrdt_store *s, const char *bucket);
-
 typedef struct ecrdt_subscription {
-    const char *bucket; /* NULL: all that have no row of their own */
-    const ecrdt_slice *prefixes;
-    size_t n;    /* of prefixes; 0 and not all = nothing is held  */
+    const char *bucket;          /* NULL: all that have no row of their own */
+    const ecrdt_slice *prefixes; /* n of them; 0 and not all = nothing */
+    size_t n;
     int all;     /* every key is held                             */
     int leaving; /* what lies outside is yet to be forgotten      */
 } ecrdt_subscription;
 
-/* One row, borrowed for the call; nonzero stops (ECRDT_ECANCELED). */
+/* Calls fn with a row, borrowed for the call, for each bucket with a record
+ * of its own, by name, and then for the rest; nonzero is ECRDT_ECANCELED. */
 typedef int (*ecrdt_subscription_fn)(void *ctx, const ecrdt_subscription *row);
-
-/* Calls fn for each bucket that is held otherwise than the rest, in the order
- * of names, and at last for the rest. */
 ECRDT_API int ecrdt_subscriptions(ecrdt_store *s, ecrdt_subscription_fn fn,
                                   void *ctx);
 
 /* Writes the digest of the keys that begin with prefix (up to 192 bytes) to
- * out, by reading them all: equal on a store that holds only them and on one
- * that holds everything, when their content is equal. */
+ * out, by reading them all: a part compares with the whole. */
 ECRDT_API int ecrdt_digest_prefix(ecrdt_store *s, const char *bucket,
                                   ecrdt_slice prefix, uint8_t out[16]);
 

@@ -88,6 +88,17 @@ static inline int partial_narrow(struct world *w, struct node *nd,
     return rc;
 }
 
+/* One step with node 0's clock, NULL: of now. Did it wait? */
+static inline bool partial_try(struct world *w, struct node *nd,
+                               const struct ranges *clock, uint64_t *n) {
+    struct ranges now = {0};
+    struct narrowed done;
+    partial_clock(&w->node[0], &now);
+    partial_narrow(w, nd, clock ? clock : &now, &done, n);
+    ranges_free(&now);
+    return done.waits;
+}
+
 /* With node 0's clock of all there is nothing keeps the others from letting
  * go of the rest. */
 static inline void partial_narrow_all(struct world *w,

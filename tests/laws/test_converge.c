@@ -4,9 +4,9 @@
  *
  *   CONVERGE_SEEDS=n  so many schedules    CONVERGE_SEED=x  this one only
  *
- * Time, randomness and so the whole run follow from the seed. That the test
- * can see was tried by breaking one rule at a time in a copy of the sources;
- * seeds until it fell, from 1, 100001 and 200001, with check_chunk() off:
+ * The whole run follows from the seed. That the test can see was tried by
+ * breaking one rule at a time; seeds until it fell, from 1, 100001 and 200001,
+ * with check_chunk() off:
  *
  *   nobase     1 3 14     base <= V is not asked for
  *   onlylive   1 1 3      a tomb is not kept beside live siblings
@@ -30,15 +30,12 @@
  *   hlcfar     273 227 401  the count of a time is not compared
  *   resetother 1 4 1      a reset forgets decrements
  *
- * Each third schedule has talks about fingerprints as well (- = not in 20,000;
- * test_scenarios.c sees both at once):
- *
+ * Each third schedule has talks about fingerprints as well (- = not in 20,000):
  *   nogen      12192 - -  a SAME counts whatever was applied meanwhile
  *   fptomb     15 2 10    tombs are left out, and the floor stays
  *
- * Not seen here, for it shows only under a rare history: a tail taken over
- * several ranges (test_chunk_build.c has it), and records of clocks that stay
- * behind (test_clocks.c).
+ * Not seen: a tail over several ranges (test_chunk_build.c), records of clocks
+ * that stay behind (test_clocks.c).
  */
 #include "crdt/gc.h"
 #include "tests/laws/churn.h"
@@ -46,7 +43,6 @@
 #include "tests/laws/partial.h"
 #include "tests/laws/talks.h"
 #include "tests/support/wall.h"
-
 enum { NET = 48, DEFAULT_SEEDS = 4000, LOG_ROOM = 3000 };
 
 /* ---- the network -----------------------------------------------------------
@@ -136,10 +132,6 @@ static void deliver(struct msg *m, struct msg *second, bool may_die) {
 /* ---- steps -----------------------------------------------------------------
  */
 
-static void read_clock(size_t i, struct ranges *out) {
-    partial_clock(&w.node[i], out);
-}
-
 /* A wild guess: random cuts, each range at some store's clock or at none. */
 static void guess(struct ranges *out) {
     struct ranges other = {0};
@@ -153,7 +145,7 @@ static void guess(struct ranges *out) {
     for (size_t i = 0; i < out->n; i++) {
         if (rng_below(&w.rng, 3) == 0)
             continue;
-        read_clock(rng_below(&w.rng, w.n), &other);
+        partial_clock(&w.node[rng_below(&w.rng, w.n)], &other);
         assert_ok(
             vv_join(&out->r[i].clk, &other.r[rng_below(&w.rng, other.n)].clk));
     }
@@ -201,7 +193,7 @@ static void step_deliver(void) {
 static void step_pull(size_t s, size_t r, bool all) {
     struct ranges peer = {0};
     w.what = "pull";
-    read_clock(r, &peer);
+    partial_clock(&w.node[r], &peer);
     for (uint64_t n = all ? 1000 : 1 + rng_below(&w.rng, 6); n > 0; n--) {
         struct msg *m =
             build(s, r, &peer, rng_below(&w.rng, 2) ? &net.tail[s][r] : NULL);
@@ -210,7 +202,7 @@ static void step_pull(size_t s, size_t r, bool all) {
         deliver(m, NULL, false);
         free_msg(m);
         if (rng_below(&w.rng, 2))
-            read_clock(r, &peer);
+            partial_clock(&w.node[r], &peer);
     }
     ranges_free(&peer);
 }
@@ -261,26 +253,18 @@ static void step_renew(size_t i) {
 
 static void step_subscribe(size_t i) {
     w.what = "subscribe";
-    if (!i)
-        return;
-    partial_subscribe(&w, &w.node[i], rng_below(&w.rng, 4) == 0);
-    counted[N_SUBSCRIBED]++;
+    if (i)
+        partial_subscribe(&w, &w.node[i], rng_below(&w.rng, 4) == 0);
+    counted[N_SUBSCRIBED] += i != 0;
 }
 
-/* Node 0's clock of now, or what it told once. */
+/* With node 0's clock of now, or what it told once. */
 static void step_narrow(size_t i) {
-    struct ranges clock = {0};
-    struct narrowed done;
+    const struct ranges *told = rng_below(&w.rng, 2) ? NULL : &net.told[0];
     w.what = "narrow";
-    if (!i || w.u.n_orgs == REF_ORIGINS)
-        return;
-    if (rng_below(&w.rng, 2))
-        read_clock(0, &clock);
-    else
-        assert_ok(ranges_copy(&clock, &net.told[0]));
-    partial_narrow(&w, &w.node[i], &clock, &done, &counted[N_NARROWED]);
-    counted[N_WAITED] += done.waits;
-    ranges_free(&clock);
+    if (i && w.u.n_orgs < REF_ORIGINS)
+        counted[N_WAITED] +=
+            partial_try(&w, &w.node[i], told, &counted[N_NARROWED]);
 }
 
 static void step_snapshot(size_t i) {
@@ -412,7 +396,8 @@ static void step(void) {
         step_hear();
         return;
     } else if (dice < 37) {
-        read_clock(b, rng_below(&w.rng, 2) ? &net.mirror[a][b] : &net.told[b]);
+        partial_clock(&w.node[b],
+                      rng_below(&w.rng, 2) ? &net.mirror[a][b] : &net.told[b]);
     } else if (dice < 62) {
         step_send(a, b);
     } else if (dice < 84) {
@@ -496,9 +481,9 @@ static void end_schedule(void) {
 static bool all_equal(void) {
     struct ranges first = {0}, other = {0};
     bool equal = true;
-    read_clock(0, &first);
+    partial_clock(&w.node[0], &first);
     for (size_t i = 1; i < w.n; i++) {
-        read_clock(i, &other);
+        partial_clock(&w.node[i], &other);
         equal = equal && ranges_le(&other, &first) &&
                 ranges_le_in(&first, &other, &w.node[i].held);
     }
@@ -547,7 +532,7 @@ static void settle(void) {
     for (size_t i = 0; i < w.n; i++)
         check_settled(all, i);
     w.what = "narrow all";
-    read_clock(0, &clock);
+    partial_clock(&w.node[0], &clock);
     partial_narrow_all(&w, &clock, &counted[N_NARROWED]);
     ranges_free(&clock);
     counted[N_SETTLED]++;
