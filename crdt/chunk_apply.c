@@ -25,7 +25,7 @@ struct apply {
     struct known_origin *index; /* the other way, by number */
     uint64_t *here;             /* seq of the range's clock, by origin index */
     uint64_t now_ms;
-    struct spans held; /* of the bucket, by this store */
+    struct spans held;    /* of the bucket, by this store */
     struct buf e16s;      /* of the new events of one item */
     const struct vv *clk; /* the part's, cut where branches part */
     struct forks forks;   /* of this part and range */
