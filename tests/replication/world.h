@@ -377,16 +377,23 @@ static inline int puppet_next(struct world *w, struct puppet *p,
     return rc;
 }
 
-/* Decodes a word of the session about its clock; 0 if e is none. */
+/* Decodes a word of the session about its clock, which may ride on a chunk; 0
+ * if e has none. */
 static inline int puppet_clock(struct puppet *p, const struct channel_event *e,
                                struct clock *c) {
+    struct chunk_message m = {0};
     struct unpack u;
+    slice diff = e->body;
     *c = (struct clock){0};
+    if (e->type == MESSAGE_CHUNK) {
+        assert_ok(message_chunk_decode(e->body, &m));
+        diff = m.word;
+    }
     if (e->type == MESSAGE_CLOCK) {
         assert_ok(message_clock_decode(e->body, c));
-    } else if (e->type == MESSAGE_CLOCK_DIFF) {
+    } else if (e->type == MESSAGE_CLOCK_DIFF || m.word.len) {
         assert_non_null(p->heard);
-        assert_ok(message_diff_begin(e->body, &u, c));
+        assert_ok(message_diff_begin(diff, &u, c));
         assert_ok(message_diff_end(&u, p->heard, c));
     } else {
         return 0;
