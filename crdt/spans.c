@@ -89,6 +89,23 @@ int spans_rest(struct spans *dst, const struct spans *sp) {
     return rc;
 }
 
+int spans_common(struct spans *dst, const struct spans *a,
+                 const struct spans *b) {
+    int rc = ECRDT_OK;
+    dst->some = true;
+    for (size_t i = 0; i < spans_count(a); i++)
+        for (size_t j = 0; j < spans_count(b) && rc == ECRDT_OK; j++) {
+            slice lo, hi, from, to;
+            spans_at(a, i, &lo, &hi);
+            spans_at(b, j, &from, &to);
+            lo = slice_cmp(lo, from) < 0 ? from : lo;
+            hi = !hi.len || (to.len && slice_cmp(to, hi) < 0) ? to : hi;
+            if (!hi.len || slice_cmp(lo, hi) < 0)
+                rc = spans_add(dst, lo, hi);
+        }
+    return rc;
+}
+
 void spans_free(struct spans *sp) {
     alloc_free(sp->s);
     *sp = (struct spans){0};

@@ -40,6 +40,10 @@ int spans_add_prefix(struct spans *sp, slice prefix);
 /* The empty dst becomes what sp leaves out. 0 or ECRDT_ENOMEM. */
 int spans_rest(struct spans *dst, const struct spans *sp);
 
+/* The empty dst becomes what both have. 0 or ECRDT_ENOMEM. */
+int spans_common(struct spans *dst, const struct spans *a,
+                 const struct spans *b);
+
 /* Frees the stretches; sp is everything. */
 void spans_free(struct spans *sp);
 #endif

@@ -17,6 +17,8 @@ struct run {
     struct audit audit;
     struct session *s;                      /* that the audit hangs on */
     char bucket[ECRDT_MAX_BUCKET_NAME + 1]; /* the one under way or done */
+    struct spans both;                      /* what both sides hold of it ... */
+    size_t at;                              /* ... and the stretch under way */
     bool stopping, all;
     int error;
     char sentence[ERR_SENTENCE];
@@ -43,7 +45,6 @@ static void fail(struct run *r, int error, const char *sentence) {
 }
 
 static void take_results(struct run *r) {
-    r->v->buckets++;
     r->v->ranges += r->audit.compared;
     r->v->findings += r->audit.findings;
 }
@@ -63,18 +64,12 @@ static bool empty(const struct ranges *rs) {
     return true;
 }
 
-static void next(struct run *r, struct session *s, uint64_t now_ms) {
-    struct mirror *m = next_bucket(r, s);
-    if (!m) {
-        r->all = true;
-        finish(r);
-        return;
-    }
-    snprintf(r->bucket, sizeof r->bucket, "%s", m->bucket);
-    if (empty(&m->heard->ranges) &&
-        (!m->view || empty(&m->view->state->ranges)))
-        return; /* nothing was ever written to it, here or there */
-    if (audit_begin(&r->audit, m, NULL, NULL, UINT32_MAX, now_ms) < 0) {
+/* Compares the stretch at r->at. */
+static void begin(struct run *r, struct session *s, struct mirror *m,
+                  uint64_t now_ms) {
+    const struct id_span *p = r->both.some ? &r->both.s[r->at] : NULL;
+    if (audit_begin(&r->audit, m, p ? &p->lo : NULL,
+                    p && p->hi.len ? &p->hi : NULL, UINT32_MAX, now_ms) < 0) {
         fail(r, ECRDT_ENOMEM, ecrdt_strerror(ECRDT_ENOMEM));
         return;
     }
@@ -82,6 +77,32 @@ static void next(struct run *r, struct session *s, uint64_t now_ms) {
     r->audit.ctx = r->v->ctx;
     s->audit = &r->audit;
     r->s = s;
+}
+
+static void next(struct run *r, struct session *s, uint64_t now_ms) {
+    if (r->s && ++r->at < r->both.n) {
+        begin(r, s, r->audit.m, now_ms);
+        return;
+    }
+    struct mirror *m = next_bucket(r, s);
+    if (!m) {
+        r->all = true;
+        finish(r);
+        return;
+    }
+    snprintf(r->bucket, sizeof r->bucket, "%s", m->bucket);
+    r->s = NULL;
+    r->at = 0;
+    spans_free(&r->both);
+    if (empty(&m->heard->ranges) &&
+        (!m->view || empty(&m->view->state->ranges)))
+        return; /* nothing was ever written to it, here or there */
+    if (spans_common(&r->both, &m->ours, &m->theirs) < 0)
+        fail(r, ECRDT_ENOMEM, ecrdt_strerror(ECRDT_ENOMEM));
+    else if (r->both.n) {
+        r->v->buckets++;
+        begin(r, s, m, now_ms);
+    }
 }
 
 /* A bucket that is not here yet is tried again like unequal clocks. */
@@ -93,8 +114,7 @@ static void step(struct run *r, struct session *s, uint64_t now_ms) {
         return;
     }
     if (r->s && r->audit.skipped) {
-        audit_begin(&r->audit, r->audit.m, NULL, NULL, UINT32_MAX,
-                    now_ms + AUDIT_RETRY_MS);
+        begin(r, s, r->audit.m, now_ms + AUDIT_RETRY_MS);
         return;
     }
     if (r->s)
@@ -197,6 +217,7 @@ int verify_against(ecrdt_store *s, struct verify_against *v) {
         return rc;
     rc = with_loop(&r, &self);
     identity_free(&self);
+    spans_free(&r.both);
     if (rc < 0)
         return rc;
     if (r.error)

@@ -85,11 +85,39 @@ static void everything_and_nothing(void **state) {
     spans_free(&none);
 }
 
+static void what_both_have(void **state) {
+    struct spans a = {0}, b = {0}, all = {0}, both = {0}, same = {0};
+    slice lo, hi;
+    (void)state;
+    assert_ok(spans_add(&a, ECRDT_STR("b"), ECRDT_STR("f")));
+    assert_ok(spans_add(&a, ECRDT_STR("k"), slice_of(NULL, 0)));
+    assert_ok(spans_add(&b, ECRDT_STR("a"), ECRDT_STR("c")));
+    assert_ok(spans_add(&b, ECRDT_STR("d"), ECRDT_STR("k")));
+    assert_ok(spans_add(&b, ECRDT_STR("m"), slice_of(NULL, 0)));
+    assert_ok(spans_common(&both, &a, &b));
+    assert_int_equal(spans_count(&both), 3);
+    spans_at(&both, 1, &lo, &hi);
+    assert_slice_equal(lo, ECRDT_STR("d"));
+    assert_slice_equal(hi, ECRDT_STR("f"));
+    spans_at(&both, 2, &lo, &hi);
+    assert_slice_equal(lo, ECRDT_STR("m"));
+    assert_int_equal(hi.len, 0);
+    assert_ok(spans_common(&same, &all, &a));
+    assert_int_equal(spans_count(&same), 2);
+    assert_true(spans_cover(&same, ECRDT_STR("k"), slice_of(NULL, 0)));
+    assert_false(spans_have(&same, ECRDT_STR("g")));
+    spans_free(&a);
+    spans_free(&b);
+    spans_free(&both);
+    spans_free(&same);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_prefix_takes_its_keys_and_no_other, make_keys),
         cmocka_unit_test(neighbours_are_joined),
         cmocka_unit_test(everything_and_nothing),
+        cmocka_unit_test(what_both_have),
     };
     return TEST_RUN(tests);
 }

@@ -104,6 +104,8 @@ kill -HUP "${pid[e1]}"
 check 'narrowing by configuration forgets' gone e1 b c/
 check 'what it had written is at the core' arrives core b c/mine m
 check 'the rest stays equal' parts_agree b a/ core e1
+check 'what both hold can be verified' "$E" -s "$tmp/e1" verify \
+    --against "${key[core]}@127.0.0.1:$port" --key "$tmp/e1.key"
 check 'under a new incarnation' \
     [ "$id" != "$("$E" -s "$tmp/e1" stat | sed -n 's/^origin *//p')" ]
 check 'the store is sound' "$E" -s "$tmp/e1" verify
