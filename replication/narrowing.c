@@ -15,6 +15,17 @@ static const struct held *next_bucket(const struct narrowing *w,
     return NULL;
 }
 
+static bool is_core(const struct session *s) {
+    return s->state == SESSION_LIVE && s->peer.role == PEER_CORE;
+}
+
+static size_t count_cores(struct session *const *sessions, size_t n) {
+    size_t cores = 0;
+    for (size_t i = 0; i < n; i++)
+        cores += is_core(sessions[i]);
+    return cores;
+}
+
 /* Cores that have heard what we hold now: one that itself lets go of the same
  * has either said so, or will not rely on us. Counts those that have not. */
 static size_t find_keepers(const char *bucket, struct session *const *sessions,
@@ -23,7 +34,7 @@ static size_t find_keepers(const char *bucket, struct session *const *sessions,
     *deaf = 0;
     for (size_t i = 0; i < n && found < NARROWING_KEEPERS; i++) {
         const struct session *s = sessions[i];
-        if (s->state != SESSION_LIVE || s->peer.role != PEER_CORE)
+        if (!is_core(s))
             continue;
         const struct mirror *m = mirrors_find(&s->mirrors, bucket);
         if (!session_knows_holds(s) || !m)
@@ -88,8 +99,10 @@ void narrowing_run(struct narrowing *w, ecrdt_store *store,
         w->sentence[0] = 0;
         return;
     }
-    if (now_ms < w->at_ms)
+    size_t cores = count_cores(sessions, n);
+    if (now_ms < w->at_ms && cores == w->cores)
         return;
+    w->cores = cores;
     size_t deaf, found = find_keepers(h->bucket, sessions, n, keepers, &deaf);
     int rc = found ? step(store, h->bucket, keepers, found, &done) : 0;
     w->busy = deaf || rc != 0 || done.keeper;

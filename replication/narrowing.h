@@ -15,6 +15,7 @@ enum {
 
 struct narrowing {
     uint64_t at_ms; /* not before */
+    size_t cores;   /* connected at the last look: another one is news */
     size_t turn;    /* which bucket comes next */
     bool busy;      /* something is still to be forgotten, and may be now */
     uint64_t items; /* forgotten, ever */
