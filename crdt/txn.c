@@ -147,9 +147,7 @@ int replica_begin(ecrdt_store *s, bool write, uint32_t lock_timeout_ms,
     ecrdt_txn *t = txn_new(s, write ? TXN_WRITE : TXN_READ);
     if (!t)
         return ECRDT_ENOMEM;
-    int rc = MUTANT(d1order) && !write ? db_flush(s->db) : ECRDT_OK;
-    if (rc == ECRDT_OK)
-        rc = begin(t, lock_timeout_ms);
+    int rc = begin(t, lock_timeout_ms);
     if (rc < 0) {
         ecrdt_abort(t);
         return rc;
@@ -161,6 +159,8 @@ int replica_begin(ecrdt_store *s, bool write, uint32_t lock_timeout_ms,
 int replica_expose(ecrdt_store *s, ecrdt_txn **t) {
     struct os_lock *lock;
     int rc = store_exposing(s, &lock);
+    if (MUTANT(d1order) && rc == ECRDT_OK)
+        rc = db_flush(s->db);
     for (int i = 0; i < EXPOSE_TRIES && rc == ECRDT_OK; i++) {
         uint64_t exposure = lock ? os_lock_expose(lock) : 0;
         rc = replica_begin(s, false, 0, t);
