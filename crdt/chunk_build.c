@@ -411,7 +411,8 @@ static bool is_full(const struct build *b) {
 static int fill(struct build *b, struct ranges *peer) {
     const struct ranges *mine = &b->bk->rs;
     int rc = align(peer, mine, b->within);
-    b->may_cut = peer->n <= CHUNK_MAX_CUTS + 2 * spans_count(b->within);
+    size_t cap = MUTANT(threecuts) ? 3 : CHUNK_MAX_CUTS;
+    b->may_cut = peer->n <= cap + 2 * spans_count(b->within);
     for (size_t i = 0; i < peer->n && rc == ECRDT_OK && !b->cut; i++) {
         struct range *p = &peer->r[i];
         const struct vv *clk =

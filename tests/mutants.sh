@@ -3,6 +3,7 @@
 # each line of mutants.txt the sources that mention MUTANT(name) are compiled
 # with -DMUTANT_name=1 and the test program is linked anew with them. It must
 # end by failed assertions; the same program passes with the rule in place.
+# "+name" stands for a variant that changes no rule: the test must pass.
 #   BUILD=DIR COMPILE=... LINK=... LIBS=... tests/mutants.sh [-j JOBS] [NAME...]
 # The last line is "N caught, N not"; exit 1 if any is not.
 set -u
@@ -25,7 +26,7 @@ mkdir -p "$work"
 sed 's/#.*//' tests/mutants.txt | awk 'NF { print $1, $2 }' >"$work/wanted"
 grep -rhoE --include='*.c' '\bMUTANT\([A-Za-z0-9_]+\)' "${folders[@]}" |
     sed 's/MUTANT(\(.*\))/\1/' | sort -u >"$work/in_sources"
-awk '{ print $1 }' "$work/wanted" | sort -u >"$work/in_list"
+awk '{ sub(/^\+/, ""); print $1 }' "$work/wanted" | sort -u >"$work/in_list"
 
 # Both ways: a rule that can be removed has a test, a test has its rule.
 amiss=0
@@ -80,21 +81,22 @@ build_mutant() { # name, test, folder
 
 # One row: name, test, caught or why not, milliseconds.
 run_one() { # name, test
-    local name=$1 test=$2 begin=${EPOCHREALTIME/./} how row
+    local name=${1#+} test=$2 begin=${EPOCHREALTIME/./} how row want=failed
     local dir=$work/$name-${test##*/}
+    [ "$name" = "$1" ] || want=passed
     mkdir -p "$dir"
     if ! build_mutant "$name" "$test" "$dir" >"$dir/build.log" 2>&1; then
         how="no: it does not build, see $dir/build.log"
     else
         how=$(ending "$dir/test" "$dir/log")
         case $how in
-        failed) how=yes ;;
+        "$want") how=yes ;;
         passed) how='no: the test passes' ;;
         *) how="no: the test $how, see $dir/log" ;;
         esac
     fi
     row=$((${EPOCHREALTIME/./} - begin))
-    printf '%-14s %-40s %7d  %s\n' "$name" "$test" $((row / 1000)) "$how" |
+    printf '%-14s %-40s %7d  %s\n' "$1" "$test" $((row / 1000)) "$how" |
         tee "$dir/row"
 }
 
@@ -108,7 +110,7 @@ run_normal() { # test
 export -f ending build_mutant run_one run_normal
 
 if [ $# -gt 0 ]; then
-    grep -wE "^($(IFS='|' && echo "$*"))" "$work/wanted" >"$work/chosen"
+    grep -wE "^\+?($(IFS='|' && echo "$*"))" "$work/wanted" >"$work/chosen"
     mv "$work/chosen" "$work/wanted"
 fi
 # shellcheck disable=SC2016 # expanded by the inner shell
