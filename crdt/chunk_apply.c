@@ -312,36 +312,16 @@ static size_t new_cuts(const struct ranges *rs, slice lo, slice hi) {
     return n;
 }
 
-static bool has_no(const struct ranges *rs, uint32_t no) {
-    for (size_t i = 0; i < rs->n; i++)
-        if (rs->r[i].no == no)
-            return true;
-    return false;
-}
-
-/* Cuts at id unless there is a cut. Only a cut that is made uses up a number:
- * they are counted for ever, and the last ones have a meaning of their own. */
-static int cut(struct apply *a, slice id, size_t *at) {
-    struct bucket *bk = a->bk;
-    uint32_t *no = &bk->head.range_next;
-    size_t n = bk->rs.n;
-    while (*no >= CLOCK_FLOOR || has_no(&bk->rs, *no) || has_no(&bk->was, *no))
-        *no = *no < CLOCK_FLOOR ? *no + 1 : 1;
-    int rc = ranges_cut(&bk->rs, id, *no, at);
-    *no += bk->rs.n > n;
-    return rc;
-}
-
 static int apply_between(struct apply *a, const struct chunk_part *p, slice lo,
                          slice hi) {
     struct ranges *rs = &a->bk->rs;
     size_t from, to;
     if (rs->n + new_cuts(rs, lo, hi) > RANGES_MAX)
         return too_many_cuts(a);
-    int rc = cut(a, lo, &from);
+    int rc = clocks_cut(a->bk, lo, &from);
     to = rs->n;
     if (rc == ECRDT_OK && hi.len)
-        rc = cut(a, hi, &to);
+        rc = clocks_cut(a->bk, hi, &to);
     for (; rc == ECRDT_OK && from < to; from++)
         rc = apply_to_range(a, p, from);
     return rc;

@@ -181,6 +181,31 @@ int clocks_save(ecrdt_txn *t, struct bucket *bk) {
     return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
 }
 
+static bool has_no(const struct ranges *rs, uint32_t no) {
+    for (size_t i = 0; i < rs->n; i++)
+        if (rs->r[i].no == no)
+            return true;
+    return false;
+}
+
+/* They are counted for ever, and the last ones have a meaning of their own. */
+uint32_t clocks_new_no(struct bucket *bk) {
+    uint32_t no = bk->head.range_next;
+    while (no >= CLOCK_FLOOR || has_no(&bk->rs, no) || has_no(&bk->was, no))
+        no = no < CLOCK_FLOOR ? no + 1 : 1;
+    bk->head.range_next = no + 1;
+    return no;
+}
+
+int clocks_cut(struct bucket *bk, slice id, size_t *at) {
+    size_t n = bk->rs.n;
+    uint32_t next = bk->head.range_next;
+    int rc = ranges_cut(&bk->rs, id, clocks_new_no(bk), at);
+    if (bk->rs.n == n)
+        bk->head.range_next = next; /* only a cut that is made uses one up */
+    return rc;
+}
+
 int clocks_vector(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
                   struct vv *v) {
     return load_vector(t, bk, (uint32_t)which, v);

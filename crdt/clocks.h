@@ -19,6 +19,13 @@ int clocks_save(ecrdt_txn *t, struct bucket *bk);
 int clocks_least(ecrdt_txn *t, struct bucket *bk,
                  const uint8_t origin[ORIGIN_SIZE], uint64_t *least);
 
+/* A number for a range that none has, also on the disk. */
+uint32_t clocks_new_no(struct bucket *bk);
+
+/* Cuts at id unless there is a cut; *at is the range that begins there. 0 or
+ * ECRDT_ENOMEM. */
+int clocks_cut(struct bucket *bk, slice id, size_t *at);
+
 /* The floor or the log bound, into the empty v. */
 int clocks_vector(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
                   struct vv *v);

@@ -62,14 +62,14 @@ static int empty_clocks(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi) {
     const uint8_t *me = origin_id(t, bk->head.me);
     if (!me)
         return db_err(t->db);
-    int rc = ranges_cut(rs, lo, bk->head.range_next++, &from);
+    int rc = clocks_cut(bk, lo, &from);
     if (rc == ECRDT_OK && hi.len)
-        rc = ranges_cut(rs, hi, bk->head.range_next++, &to);
+        rc = clocks_cut(bk, hi, &to);
     if (rc < 0)
         return rc;
     for (to = hi.len ? to : rs->n; from < to && rc == ECRDT_OK; from++) {
         vv_free(&rs->r[from].clk);
-        rs->r[from].no = bk->head.range_next++;
+        rs->r[from].no = clocks_new_no(bk);
         rc = vv_raise(&rs->r[from].clk, me, bk->head.seq, bk->head.h);
     }
     ranges_join_equal(rs);

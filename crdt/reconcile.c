@@ -348,12 +348,10 @@ static int raise_part(ecrdt_txn *t, struct bucket *bk, const struct fp_part *p,
         r->refused++;
         return ECRDT_OK;
     }
-    int rc = ranges_cut(&bk->rs, item_id_slice(&p->lo), bk->head.range_next++,
-                        &from);
+    int rc = clocks_cut(bk, item_id_slice(&p->lo), &from);
     to = bk->rs.n;
     if (rc == ECRDT_OK && p->bounded)
-        rc = ranges_cut(&bk->rs, item_id_slice(&p->hi), bk->head.range_next++,
-                        &to);
+        rc = clocks_cut(bk, item_id_slice(&p->hi), &to);
     if (rc == ECRDT_OK && !p->bounded)
         to = bk->rs.n;
     for (; from < to && rc == ECRDT_OK; from++)

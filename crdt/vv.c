@@ -243,7 +243,7 @@ static bool in_order(const struct vv *v, const struct head *e) {
 static int decode_entry(struct unpack *u, struct vv *v) {
     struct head e;
     const uint8_t *origin = unpack_bin_exact(u, ORIGIN_SIZE);
-    e.seq = unpack_uint(u);
+    e.seq = unpack_uint_max(u, INT64_MAX);
     const uint8_t *h = unpack_bin_exact(u, 8);
     if (u->err)
         return u->err;

@@ -170,6 +170,26 @@ static void arguments(void **state) {
     kit_expect(0, "k", "v");
 }
 
+/* The numbers of floor and log bound are never a range's. */
+static void range_numbers_wrap_round(void **state) {
+    (void)state;
+    struct ranges rs = {0};
+    fill();
+    ecrdt_txn *t = kit_write(0);
+    kit_bucket(t)->head.range_next = CLOCK_FLOOR - 1;
+    kit_bucket(t)->head_dirty = true;
+    assert_ok(ecrdt_commit(t));
+    assert_ok(ecrdt_forget(kit(0), KIT_B, slice_str("c"), NULL));
+    kit_clock(0, &rs);
+    assert_int_equal(rs.n, 3);
+    for (size_t i = 0; i < rs.n; i++)
+        assert_true(rs.r[i].no < CLOCK_FLOOR);
+    kit_sound(0);
+    ranges_free(&rs);
+    kit_pull(0, 1);
+    kit_same_digest(0, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(forgotten_comes_back_from_a_peer),
@@ -177,6 +197,7 @@ int main(void) {
         kit_test(in_pieces),
         kit_test(a_chunk_in_flight_is_refused),
         kit_test(looking_and_dropping),
+        kit_test(range_numbers_wrap_round),
         kit_test(arguments),
     };
     return TEST_RUN(tests);

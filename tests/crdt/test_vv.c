@@ -164,7 +164,9 @@ static void the_decoder_is_strict(void **state) {
     assert_code(ECRDT_ECORRUPT, decode_raw(e, 3, 10));
     e[1].seq = 0; /* an entry that says nothing */
     assert_code(ECRDT_ECORRUPT, decode_raw(e, 3, 9));
-    e[1].seq = UINT64_MAX;
+    e[1].seq = (uint64_t)INT64_MAX + 1; /* more than anybody counts */
+    assert_code(ECRDT_ECORRUPT, decode_raw(e, 3, 9));
+    e[1].seq = INT64_MAX;
     assert_ok(decode_raw(e, 3, 9));
     memcpy(e[2].origin, origin(1), ORIGIN_SIZE); /* a lower head of it */
     assert_ok(decode_raw(e, 3, 9));
