@@ -492,19 +492,19 @@ typedef struct ecrdt_stats {
     uint64_t last_txn;            /* number of the last commit                */
     uint32_t durability;          /* ECRDT_FULL, _RELAXED or _EPHEMERAL       */
     uint32_t cleared_readers;     /* slots of dead processes freed by us      */
-    uint64_t pidns_reads;         /* reads that fell back to the writer lock
-                                     because another PID namespace holds our
-                                     pid (see README)                         */
+    uint64_t pidns_reads;         /* reads under the writer lock, for another
+                                     PID namespace holds our pid              */
     uint64_t oldest_tombstone_ms; /* age of the oldest marker; 0 = none      */
     uint64_t floor_lag_ms;        /* by how long it has outlived the
                                      retention; 0 = gc keeps up              */
     uint64_t reclaimable_bytes; /* of the file that hold nothing             */
-    uint64_t disk_bytes;        /* that the file takes up: free room is given
-                                   back as holes                             */
+    uint64_t disk_bytes;        /* that the file takes up, without its holes */
     uint64_t gc_tombstones;     /* markers dropped, ever                     */
     uint64_t gc_bytes;          /* of their records                          */
     uint64_t gc_wall_ms;        /* when the last ones were; 0 = never        */
     uint64_t gc_retention_ms, log_cap_bytes; /* settings                     */
+    uint64_t fork_merges;  /* chunks by which this handle merged branches    */
+    uint64_t fork_unknown; /* heads it could not place, taken for lag        */
 } ecrdt_stats;
 
 /* Fills *out; out->size must be set. EINVAL, EIO. */

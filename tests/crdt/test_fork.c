@@ -61,6 +61,12 @@ static void twins_that_meet_part(void **state) {
 
 /* Neither twin is there when their peers meet: of equal length, of different
  * lengths, and with pairs at different numbers. */
+static uint64_t merges(size_t i) {
+    ecrdt_stats st = {.size = sizeof st};
+    assert_ok(ecrdt_stat_read(kit(i), &st));
+    return st.fork_merges;
+}
+
 static void peers_of_twins_merge(void **state) {
     (void)state;
     for (size_t left = 1; left < 5; left++)
@@ -85,7 +91,9 @@ static void peers_of_twins_merge(void **state) {
             kit_del(1, "k");
             kit_add(1, "s", "right");
             kit_pull(3, 1);
+            assert_int_equal(merges(2) + merges(3), 0);
             meet(2, 3);
+            assert_true(merges(2) + merges(3) > 0);
             kit_expect(2, "l0", "left");
             kit_expect(2, "r0", "right");
             kit_expect(2, "k", "left"); /* live before tomb */
