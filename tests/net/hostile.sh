@@ -6,6 +6,14 @@
 star
 node bad
 node other
+memory_is_bounded() { # WHAT: besides the mapped store
+    local rss mapped limit=65536
+    rss=$(awk '/VmRSS/ { print $2 }' "/proc/${pid[core]}/status")
+    mapped=$(awk '/RssFile/ { print $2 }' "/proc/${pid[core]}/status")
+    echo "# core: $((rss - mapped)) KiB besides the mapped store"
+    ldd "$D" | grep -q asan && limit=524288 # freed memory is kept back there
+    check "$1" [ $((rss - mapped)) -le $limit ]
+}
 for n in core e1; do check "$n starts" start $n; done
 
 # ---- wrong keys
@@ -36,6 +44,16 @@ for mode in raw type clock early chunk huge; do
     check "after the handshake: $mode" \
         "$H" hostile "$tmp/e2" "$tmp/e2.key" "${key[core]}" "$port" $mode
 done
+refusals() {
+    "$H" peers "$tmp/core" | grep -o 'malformed=[0-9]*' |
+        awk -F= '{ n += $2 } END { print n + 0 }'
+}
+before=$(refusals)
+check 'a clock of absurd origins and counts is refused' \
+    "$H" hostile "$tmp/e2" "$tmp/e2.key" "${key[core]}" "$port" origins
+sleep 1.5
+check 'and counted' [ "$(refusals)" -gt "$before" ]
+memory_is_bounded 'in bounded memory'
 check 'malformed links are counted' peer_says core 'malformed=[1-9]'
 check 'a connection that says nothing is closed' "$H" half "$port" 7
 
@@ -58,11 +76,6 @@ deaf=$!
 for _ in $(seq 100); do grep -q deaf "$tmp/deaf" && break || sleep 0.05; done
 fill e1 b big 200000 100
 check 'a peer that never reads holds up nobody' agree b 60000 core e1
-rss=$(awk '/VmRSS/ { print $2 }' "/proc/${pid[core]}/status")
-mapped=$(awk '/RssFile/ { print $2 }' "/proc/${pid[core]}/status")
-echo "# core: $((rss - mapped)) KiB besides the mapped store"
-limit=65536
-ldd "$D" | grep -q asan && limit=524288 # freed memory is kept back there
-check 'nor fills the memory' [ $((rss - mapped)) -le $limit ]
+memory_is_bounded 'nor fills the memory'
 kill $deaf
 finish

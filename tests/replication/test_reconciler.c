@@ -76,6 +76,47 @@ static void a_link_may_end_in_the_middle(void **state) {
     }
 }
 
+/* The link ends after so many turns of a repair; another peer goes on. */
+static bool broken_after(unsigned turns) {
+    world_open(&w, 3);
+    world_fill(&w, 0, "b", "k", 3000, 8);
+    for (size_t i = 1; i < 3; i++)
+        world_connect(&w, 0, i);
+    world_settle(&w, 200000);
+    for (size_t i = 0; i < 2; i++)
+        world_cut(&w, &w.link[i]);
+    world_fill(&w, 0, "b", "k0010", 90, 9);
+    world_set(&w, 1, "b", "k000007", "mine");
+    world_settle(&w, (world_connect(&w, 0, 2), 20000));
+    world_cut(&w, &w.link[2]);
+    raise_floor(0);
+    raise_floor(2);
+    struct world_link *l = world_connect(&w, 0, 1);
+    for (unsigned n = 0; n < turns && !world_in_sync(&w); n++, w.now++)
+        world_turn(&w);
+    bool done = world_in_sync(&w);
+    world_cut(&w, l);
+    assert_ok(ecrdt_verify(w.node[1].s, NULL, NULL));
+    world_set(&w, 1, "b", "between", "v");
+    world_settle(&w, (world_connect(&w, 2, 1), 20000));
+    world_assert_equal(&w, "b", 1, 2);
+    assert_code(1, ecrdt_settled(w.node[1].s, "b"));
+    world_settle(&w, (world_connect(&w, 0, 1), 20000));
+    world_assert_equal(&w, "b", 0, 1);
+    assert_ok(ecrdt_verify(w.node[1].s, NULL, NULL));
+    world_close(&w);
+    return done;
+}
+
+static void broken_after_every_turn(void **state) {
+    unsigned n = 1;
+    (void)state;
+    while (!broken_after(n))
+        n++;
+    print_message("# %u turns\n", n);
+    assert_in_range(n, 4, 1000);
+}
+
 /* Writers never wait for a comparison, nor it for them. */
 static void a_held_lock_is_waited_out(void **state) {
     (void)state;
@@ -150,6 +191,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_pushes_go_on_during_a_scan),
         cmocka_unit_test(a_link_may_end_in_the_middle),
+        cmocka_unit_test(broken_after_every_turn),
         cmocka_unit_test(a_held_lock_is_waited_out),
         cmocka_unit_test(two_that_write_meanwhile_end_equal),
         cmocka_unit_test(three_below_each_others_floor),

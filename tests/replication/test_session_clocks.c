@@ -175,6 +175,7 @@ static void invented_origins_are_bounded(void **state) {
         buf_free(&b);
         assert_true(invented < 2000000);
     }
+    assert_true(invented > VV_MAX_ENTRIES);
     assert_int_equal(p.other->s->bye, BYE_PROTOCOL);
     clock_state_unref(said);
     puppet_close(&w, &p);
