@@ -298,27 +298,37 @@ static void full_mesh(struct world *w, size_t n) {
     world_settle(w, 1000);
 }
 
-/* An event does not go back to whom it came from, nor to whom has it. */
-static void a_mesh_does_not_repeat_itself(void **state) {
-    enum { EVENTS = 2000 };
-    struct world w;
-    uint64_t payload, repeated;
-    (void)state;
-    full_mesh(&w, 4);
-    for (int i = 0; i < EVENTS; i++) {
+enum { MESH_EVENTS = 2000, MESH_ROUNDS = 3 };
+
+static void write_to_a_mesh(struct world *w) {
+    for (int i = 0; i < MESH_EVENTS; i++) {
         char key[16];
         snprintf(key, sizeof key, "k%d", i);
-        world_set(&w, (size_t)i % 4, "b", key, "0123456789");
-        world_run(&w, rng_below(&w.rng, 6));
+        world_set(w, (size_t)i % 4, "b", key, "0123456789");
+        world_run(w, rng_below(&w->rng, 6));
     }
-    world_settle(&w, 5000);
-    count(&w, &payload, &repeated);
-    print_message("# %d events of 10 bytes, 4 nodes: %llu bytes, %llu twice\n",
-                  EVENTS, (unsigned long long)payload,
-                  (unsigned long long)repeated);
-    assert_int_equal(payload - repeated, EVENTS * 10 * 3);
-    assert_true(repeated * 5 <= payload - repeated);
-    world_close(&w);
+    world_settle(w, 5000);
+}
+
+/* An event does not go back to whom it came from, nor to whom has it; on
+ * average, for a mesh may take long to find its tree. */
+static void a_mesh_does_not_repeat_itself(void **state) {
+    uint64_t all = 0, twice = 0, payload, repeated;
+    (void)state;
+    for (int i = 0; i < MESH_ROUNDS; i++) {
+        struct world w;
+        full_mesh(&w, 4);
+        write_to_a_mesh(&w);
+        count(&w, &payload, &repeated);
+        assert_int_equal(payload - repeated, MESH_EVENTS * 10 * 3);
+        all += payload - repeated;
+        twice += repeated;
+        world_close(&w);
+    }
+    print_message("# %d events of 10 bytes, 4 nodes: %llu bytes, %llu more\n",
+                  MESH_EVENTS * MESH_ROUNDS, (unsigned long long)all,
+                  (unsigned long long)twice);
+    assert_true(twice * 5 <= all);
 }
 
 /* A pruned link brings nothing, the other way round it does; when that way
