@@ -76,11 +76,6 @@ static ecrdt_iter *iter_new(ecrdt_txn *t, enum iter_kind kind,
 /* ---- rows -----------------------------------------------------------------
  */
 
-static slice id_of(slice key) {
-    return slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                    key.len - BUCKET_PREFIX);
-}
-
 /* Go on behind all ids of this K with a tag up to tag. */
 static void skip_tag(struct item_key *at, slice key, uint16_t k_len,
                      uint8_t tag) {
@@ -159,7 +154,7 @@ static int seek_register(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *c,
                          struct item_parts *p, slice *key, slice *rec) {
     int rc;
     while ((rc = seek_row(it, c, &it->at, key, rec)) == 1) {
-        if (!item_id_parse(id_of(*key), p))
+        if (!item_id_parse(item_key_id_of(*key), p))
             return txn_corrupt(t, "an item id");
         if (p->tag == TAG_REGISTER)
             return 1;
@@ -187,7 +182,7 @@ static int key_rows(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *items,
             skip_id(&it->at, rkey);
             rc = register_row(it, t, &reg, rrec, e);
         } else {
-            if (!item_id_parse(id_of(hkey), &head))
+            if (!item_id_parse(item_key_id_of(hkey), &head))
                 return txn_corrupt(t, "a key head");
             skip_id(&it->at_head, hkey);
             rc = head_row(it, t, &head, hrec, e);
@@ -203,7 +198,7 @@ static int elem_row(ecrdt_iter *it, ecrdt_txn *t, slice key, slice rec,
     struct item_parts p;
     struct payload pl = {0};
     skip_id(&it->at, key);
-    if (!item_id_parse(id_of(key), &p))
+    if (!item_id_parse(item_key_id_of(key), &p))
         return txn_corrupt(t, "an item id");
     if (item_decode(&t->before, rec) < 0)
         return txn_corrupt(t, "an item");

@@ -165,36 +165,26 @@ static bool inside(const struct span *s, slice id) {
 /* Our items in the span that a complete part does not list. */
 static int join_unlisted(struct apply *a, const struct chunk_part *p,
                          const struct span *s) {
-    struct item_key k, at;
+    struct item_key k;
+    struct item_id at;
     uint32_t next = p->first, end = p->first + p->count;
-    item_key_set(&at, a->bk->id, s->lo, 0);
-    for (;;) {
-        slice key = item_key_db(&at), rec;
-        int rc = db_cursor_seek(a->t->items, &key, &rec);
-        if (rc <= 0 || key.len <= BUCKET_PREFIX ||
-            item_key_bucket(key) != a->bk->id)
-            return rc < 0 ? rc : ECRDT_OK;
-        slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                            key.len - BUCKET_PREFIX);
-        if (!inside(s, id))
-            return ECRDT_OK;
-        struct item_parts parts;
-        if (!item_id_parse(id, &parts))
-            return txn_corrupt(a->t, "an item id");
-        item_key_set(&k, a->bk->id, id, parts.k_len);
-        at = k; /* the next one is the least id behind this one */
-        at.b[at.len++] = 0;
-        while (next < end &&
-               slice_cmp(a->c->items[next].id, item_key_id(&k)) < 0)
+    slice hi = s->bounded ? s->hi : slice_of(NULL, 0);
+    int rc;
+    item_id_set(&at, s->lo);
+    while ((rc = door_next(a->t, a->bk, item_id_slice(&at), hi, &k)) == 1) {
+        slice id = item_key_id(&k);
+        item_id_set(&at, id);
+        at.b[at.len++] = 0; /* the next one is the least id behind it */
+        while (next < end && slice_cmp(a->c->items[next].id, id) < 0)
             next++;
-        bool listed =
-            next < end && slice_eq(a->c->items[next].id, item_key_id(&k));
-        if (listed || !type_of_tag(parts.tag))
+        bool listed = next < end && slice_eq(a->c->items[next].id, id);
+        if (listed || !type_of_tag(item_key_tag(&k)))
             continue;
         rc = join_item(a, &k, NULL);
         if (rc < 0)
             return rc;
     }
+    return rc;
 }
 
 static int join_listed(struct apply *a, const struct chunk_part *p,

@@ -216,11 +216,6 @@ static int any_unknown(struct build *b, slice rec) {
     return rc < 0 ? txn_corrupt(b->t, "an item") : 0;
 }
 
-static slice id_of(slice key) {
-    return slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                    key.len - BUCKET_PREFIX);
-}
-
 static bool before_end(const struct stretch *s, slice id) {
     return !s->hi || slice_cmp(id, item_id_slice(s->hi)) < 0;
 }
@@ -232,8 +227,8 @@ static int fill_by_scan(struct build *b, struct chunk_part *part,
     slice key = item_key_db(&from), rec;
     int rc;
     for (rc = db_cursor_seek(b->items, &key, &rec);
-         rc == 1 && key.len > BUCKET_PREFIX &&
-         item_key_bucket(key) == b->bk->id && before_end(s, id_of(key));
+         rc == 1 && item_key_in(key, b->bk->id) &&
+         before_end(s, item_key_id_of(key));
          rc = db_cursor_next(b->items, &key, &rec)) {
         int want = part->complete ? 1 : any_unknown(b, rec);
         if (want < 0)
@@ -242,7 +237,7 @@ static int fill_by_scan(struct build *b, struct chunk_part *part,
             continue;
         rc = decode_item(b, rec);
         if (rc == ECRDT_OK)
-            rc = add_item(b, part, id_of(key));
+            rc = add_item(b, part, item_key_id_of(key));
         if (rc <= 0)
             return rc;
     }

@@ -117,9 +117,8 @@ static int compare_part(struct compare *c, const struct chunk_part *p,
     int rc;
     for (rc = db_cursor_seek(items, &key, &rec); rc == 1;
          rc = db_cursor_next(items, &key, &rec)) {
-        slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                            key.len - BUCKET_PREFIX);
-        if (key.len <= BUCKET_PREFIX || item_key_bucket(key) != c->bk->id ||
+        slice id = item_key_id_of(key);
+        if (!item_key_in(key, c->bk->id) ||
             (p->bounded && slice_cmp(id, item_id_slice(&p->hi)) >= 0))
             break;
         rc = compare_item(c, &next, end, id, rec);

@@ -270,8 +270,7 @@ int counter_reset(ecrdt_txn *t, const char *bucket, slice key) {
     for (rc = db_cursor_seek(t->items, &at, &rec);
          rc == 1 && slice_starts(at, prefix);
          rc = db_cursor_next(t->items, &at, &rec)) {
-        slice id = slice_of((const uint8_t *)at.data + BUCKET_PREFIX,
-                            at.len - BUCKET_PREFIX);
+        slice id = item_key_id_of(at);
         if (id.len != (size_t)first.k_len + 1 + ORIGIN_SIZE)
             return txn_corrupt(t, "an item id");
         item_key_set(&k, bk->id, id, first.k_len);

@@ -19,6 +19,24 @@ int door_find(ecrdt_txn *t, struct item_key *k) {
     return rc < 0 ? db_stick(t->db, rc) : 1;
 }
 
+int door_next(ecrdt_txn *t, const struct bucket *bk, slice from, slice hi,
+              struct item_key *k) {
+    struct item_key at;
+    struct item_parts parts;
+    item_key_set(&at, bk->id, from, 0);
+    slice key = item_key_db(&at), rec;
+    int rc = db_cursor_seek(t->items, &key, &rec);
+    if (rc <= 0 || !item_key_in(key, bk->id))
+        return rc < 0 ? rc : 0;
+    slice id = item_key_id_of(key);
+    if (hi.len && slice_cmp(id, hi) >= 0)
+        return 0;
+    if (!item_id_parse(id, &parts))
+        return txn_corrupt(t, "an item id");
+    item_key_set(k, bk->id, id, parts.k_len);
+    return 1;
+}
+
 static void make_key(struct item_key *k, const struct bucket *bk, uint8_t tag,
                      slice key, slice elem) {
     item_key_make(k, bk->id, key, tag);

@@ -9,9 +9,14 @@
  * is none, < 0 (stuck). What it borrows is valid until t's next write. */
 int door_find(ecrdt_txn *t, struct item_key *k);
 
-/* The same for an item by its names, whose key is left in k: elem counts
- * for a set element only. An absent bucket is made if create is set, else
- * the answer is 0 and *bk is not to be used. */
+/* Position of t on the first item of the bucket with from <= id < hi (empty:
+ * no bound): 1 and its key in k, 0 if there is none, < 0. */
+int door_next(ecrdt_txn *t, const struct bucket *bk, slice from, slice hi,
+              struct item_key *k);
+
+/* The same as door_find() for an item by its names, whose key is left in k:
+ * elem counts for a set element only. An absent bucket is made if create is
+ * set, else the answer is 0 and *bk is not to be used. */
 int door_item(ecrdt_txn *t, const char *bucket, bool create, uint8_t tag,
               slice key, slice elem, struct bucket **bk, struct item_key *k);
 

@@ -180,10 +180,9 @@ static int look_items(struct fold *f, struct bucket *bk, struct db_cursor *c) {
     if (!me)
         return rc < 0 ? rc : db_err(f->t->db);
     for (rc = db_cursor_seek(c, &key, &rec);
-         rc == 1 && key.len > BUCKET_PREFIX && item_key_bucket(key) == bk->id;
+         rc == 1 && item_key_in(key, bk->id);
          rc = db_cursor_next(c, &key, &rec)) {
-        slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                            key.len - BUCKET_PREFIX);
+        slice id = item_key_id_of(key);
         rc = look_item(f, bk, me, id, rec);
         if (rc < 0 || pause_here(f, bk, key))
             return rc;
@@ -350,11 +349,10 @@ static int bye_in_bucket(void *ctx, const char *name) {
     item_key_prefix(from, bk->id);
     slice key = slice_of(from, sizeof from), rec;
     for (rc = db_cursor_seek(c, &key, &rec);
-         rc == 1 && key.len > BUCKET_PREFIX && item_key_bucket(key) == bk->id;
+         rc == 1 && item_key_in(key, bk->id);
          rc = db_cursor_next(c, &key, &rec)) {
         struct item_key hk;
-        slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                            key.len - BUCKET_PREFIX);
+        slice id = item_key_id_of(key);
         item_key_set(&hk, bk->id, id, (uint16_t)(id.len - 1));
         if (item_key_tag(&hk) != TAG_COUNTER_HEAD)
             continue;

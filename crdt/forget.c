@@ -7,27 +7,6 @@
 #include "lib/log.h"
 #include "lib/mutant.h"
 
-/* Position on the first item of the bucket with id >= from: 1 and its id in
- * k, 0 if there is none below hi. */
-static int next_item(ecrdt_txn *t, struct bucket *bk, slice from, slice hi,
-                     struct item_key *k) {
-    struct item_key at;
-    struct item_parts parts;
-    item_key_set(&at, bk->id, from, 0);
-    slice key = item_key_db(&at), rec;
-    int rc = db_cursor_seek(t->items, &key, &rec);
-    if (rc <= 0 || key.len <= BUCKET_PREFIX || item_key_bucket(key) != bk->id)
-        return rc < 0 ? rc : 0;
-    slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                        key.len - BUCKET_PREFIX);
-    if (hi.len && slice_cmp(id, hi) >= 0)
-        return 0;
-    if (!item_id_parse(id, &parts))
-        return txn_corrupt(t, "an item id");
-    item_key_set(k, bk->id, id, parts.k_len);
-    return 1;
-}
-
 static int drop_item(ecrdt_txn *t, struct bucket *bk, struct item_key *k) {
     int found = door_find(t, k);
     if (found <= 0)
@@ -41,7 +20,7 @@ static int drop_items(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
     struct item_key k;
     int rc;
     item_id_set(&out->next, lo);
-    while ((rc = next_item(t, bk, item_id_slice(&out->next), hi, &k)) == 1) {
+    while ((rc = door_next(t, bk, item_id_slice(&out->next), hi, &k)) == 1) {
         item_id_set(&out->next, item_key_id(&k));
         if (out->items == max_items)
             return ECRDT_OK;
@@ -79,7 +58,7 @@ static int empty_clocks(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi) {
 
 int forget_any(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi) {
     struct item_key k;
-    return next_item(t, bk, lo, hi, &k);
+    return door_next(t, bk, lo, hi, &k);
 }
 
 int forget_look(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
@@ -90,7 +69,7 @@ int forget_look(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
     struct item_id at = {0};
     int rc;
     item_id_set(&at, lo);
-    while ((rc = next_item(t, bk, item_id_slice(&at), hi, &k)) == 1) {
+    while ((rc = door_next(t, bk, item_id_slice(&at), hi, &k)) == 1) {
         rc = door_find(t, &k);
         if (rc > 0)
             rc = fn(ctx, &k, &t->before);

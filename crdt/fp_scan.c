@@ -215,9 +215,8 @@ int fp_scan_step(struct fp_scan *s, uint64_t *items) {
     int rc;
     for (rc = db_cursor_seek(s->items, &key, &rec); rc == 1;
          rc = db_cursor_next(s->items, &key, &rec)) {
-        slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                            key.len - BUCKET_PREFIX);
-        if (key.len <= BUCKET_PREFIX || item_key_bucket(key) != s->bk->id ||
+        slice id = item_key_id_of(key);
+        if (!item_key_in(key, s->bk->id) ||
             (s->bounded && slice_cmp(id, item_id_slice(&s->hi)) >= 0))
             break;
         if (!*items) {

@@ -87,6 +87,17 @@ static inline uint32_t item_key_bucket(slice db_key) {
     return load16(db_key.data);
 }
 
+/* Is it the LMDB key of an item, or of a key head, of that bucket? */
+static inline bool item_key_in(slice db_key, uint32_t bucket) {
+    return db_key.len > BUCKET_PREFIX && item_key_bucket(db_key) == bucket;
+}
+
+/* The id in such a key. */
+static inline slice item_key_id_of(slice db_key) {
+    return slice_of((const uint8_t *)db_key.data + BUCKET_PREFIX,
+                    db_key.len - BUCKET_PREFIX);
+}
+
 /* Begins the LMDB key of an item. */
 static inline void item_key_prefix(uint8_t b[BUCKET_PREFIX], uint32_t bucket) {
     store16(b, (uint16_t)bucket);

@@ -81,8 +81,7 @@ int orset_clear(ecrdt_txn *t, const char *bucket, slice key) {
     for (rc = db_cursor_seek(t->items, &at, &rec);
          rc == 1 && slice_starts(at, prefix);
          rc = db_cursor_next(t->items, &at, &rec)) {
-        slice id = slice_of((const uint8_t *)at.data + BUCKET_PREFIX,
-                            at.len - BUCKET_PREFIX);
+        slice id = item_key_id_of(at);
         if (!item_id_parse(id, &p))
             return txn_corrupt(t, "an item id");
         item_key_set(&k, bk->id, id, p.k_len);

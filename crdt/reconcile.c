@@ -248,15 +248,6 @@ int reconcile_items(ecrdt_txn *t, const char *bucket, uint64_t *n) {
 /* ---- a random range --------------------------------------------------------
  */
 
-static slice id_of(slice key) {
-    return slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                    key.len - BUCKET_PREFIX);
-}
-
-static bool in_bucket(const struct bucket *bk, slice key) {
-    return key.len > BUCKET_PREFIX && item_key_bucket(key) == bk->id;
-}
-
 /* A place between the first and the last id: what they share, then a byte
  * between theirs, then random ones. 1; 0 if there are no items. */
 static int random_place(struct db_cursor *c, const struct bucket *bk,
@@ -266,15 +257,15 @@ static int random_place(struct db_cursor *c, const struct bucket *bk,
     item_key_prefix(prefix, bk->id);
     slice key = slice_of(prefix, sizeof prefix), rec;
     int rc = db_cursor_seek(c, &key, &rec);
-    if (rc <= 0 || !in_bucket(bk, key))
+    if (rc <= 0 || !item_key_in(key, bk->id))
         return rc < 0 ? rc : 0;
-    item_id_set(&first, id_of(key));
+    item_id_set(&first, item_key_id_of(key));
     item_key_prefix(prefix, bk->id + 1);
     key = slice_of(prefix, sizeof prefix);
     rc = db_cursor_before(c, &key, &rec);
-    if (rc <= 0 || !in_bucket(bk, key))
+    if (rc <= 0 || !item_key_in(key, bk->id))
         return rc < 0 ? rc : 0;
-    slice last = id_of(key);
+    slice last = item_key_id_of(key);
     const uint8_t *b = last.data;
     uint8_t id[ITEM_ID_MAX];
     size_t n = 0;
@@ -311,11 +302,11 @@ int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
     if (rc == 1) {
         item_id_set(lo, item_key_id(&from));
         rc = db_cursor_seek(c, &key, &rec);
-        for (; rc == 1 && in_bucket(bk, key) && items; items--)
+        for (; rc == 1 && item_key_in(key, bk->id) && items; items--)
             rc = db_cursor_next(c, &key, &rec);
-        *bounded = rc == 1 && in_bucket(bk, key);
+        *bounded = rc == 1 && item_key_in(key, bk->id);
         if (*bounded)
-            item_id_set(hi, id_of(key));
+            item_id_set(hi, item_key_id_of(key));
         rc = rc < 0 ? rc : 1;
     }
     db_cursor_close(c);

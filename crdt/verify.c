@@ -205,8 +205,7 @@ static int count_rows(struct verify *v, enum db_table table, uint64_t *n) {
     slice key = slice_of(from, sizeof from), rec;
     *n = 0;
     for (rc = db_cursor_seek(c, &key, &rec);
-         (rc == 1 || rc == ECRDT_ECORRUPT) && key.len > BUCKET_PREFIX &&
-         item_key_bucket(key) == v->bk->id;
+         (rc == 1 || rc == ECRDT_ECORRUPT) && item_key_in(key, v->bk->id);
          rc = db_cursor_next(c, &key, &rec))
         ++*n;
     db_cursor_close(c);
@@ -260,8 +259,7 @@ static void check_item(struct verify *v, slice id, const struct item_parts *p,
 static void check_record(struct verify *v, slice key, slice rec) {
     char hex[2 * ID_SHOWN + 4];
     struct item_parts p;
-    slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                        key.len - BUCKET_PREFIX);
+    slice id = item_key_id_of(key);
     if (!item_id_parse(id, &p))
         find(v, "bucket '%s' item %s: the id is malformed", v->bk->name,
              show(id, hex));
@@ -325,7 +323,7 @@ static int read_items(struct verify *v) {
          rc = db_cursor_next(c, &key, &rec)) {
         if (rc < 0 && rc != ECRDT_ECORRUPT)
             break;
-        if (key.len <= BUCKET_PREFIX || item_key_bucket(key) != v->bk->id) {
+        if (!item_key_in(key, v->bk->id)) {
             rc = 0;
             break;
         }
