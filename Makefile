@@ -109,7 +109,6 @@ fuzz: deps ## clang's libFuzzer, SECONDS=60 for each target
 	    -max_total_time=$(SECONDS) fuzz/seeds/$$f || exit 1; done
 
 sim: deps ## the simulator, with ARGS
-	$(if $(wildcard sim/*.c),,$(error sim/ holds no simulator yet))
 	$(MAKE_IT) $(BUILD)/edgecrdt-sim
 	@$(BUILD)/edgecrdt-sim $(ARGS)
 
@@ -173,7 +172,7 @@ $(BUILD)/libcli.a: $(call obj,$(CLI))
 $(BUILD)/edgecrdtd: $(BUILD)/librelay.a $(SYNC_A)
 $(BUILD)/edgecrdt: $(BUILD)/libcli.a $(SYNC_A)
 $(BUILD)/edgecrdt-bench: $(call obj,$(wildcard bench/*.c)) $(SYNC_A)
-$(BUILD)/edgecrdt-sim: $(call obj,$(wildcard sim/*.c)) $(SYNC_A)
+$(BUILD)/edgecrdt-sim: $(call obj,$(wildcard fuzz/sim/*.c)) $(SYNC_A)
 $(call bin,$(EXAMPLES)): %: %.o $(BUILD)/public/libedgecrdt-sync.a
 $(call bin,$(FUZZ)): %: %.o $(SYNC_A) \
     $(if $(findstring fuzzer,$(SANITIZE)),,$(BUILD)/fuzz/replay.o)

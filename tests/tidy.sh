@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 2
 export LC_ALL=C.UTF-8
 
 folders=()
-for d in include lib crdt replication cli examples bench fuzz sim tests; do
+for d in include lib crdt replication cli examples bench fuzz tests; do
     [ -d $d ] && folders+=("$d")
 done
 mapfile -t c_files < <(find "${folders[@]}" -name '*.[ch]' | sort)
@@ -64,7 +64,7 @@ grep -HnoE '^ *# *include +"[^"]+"' "${c_files[@]}" |
     sed -E 's/^([^:]*):([0-9]+):[^"]*"([^"]*)"/\1 \2 \3/' >"$tmp/includes"
 
 # include <- lib <- crdt <- replication/link <- replication <- relay, cli
-# <- examples, tests, fuzz, bench, sim: no include points back or sideways.
+# <- examples, tests, fuzz, bench: no include points back or sideways.
 layers() {
     awk 'function layer(f) {
              if (f ~ /^include\// || f ~ /^edgecrdt(_sync)?\.h$/) return 0
@@ -74,7 +74,7 @@ layers() {
              if (f ~ /^replication\/relay\//) return 5
              if (f ~ /^replication\//) return 4
              if (f ~ /^cli\//) return 5
-             if (f ~ /^(examples|tests|fuzz|bench|sim)\//) return 6
+             if (f ~ /^(examples|tests|fuzz|bench)\//) return 6
              return -1
          }
          function top(f) { return substr(f, 1, index(f, "/") - 1) }
