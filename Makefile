@@ -181,7 +181,7 @@ $(call bin,$(TESTS) $(HELPERS)): %: %.o \
     $(BUILD)/librelay.a $(BUILD)/libcli.a $(SYNC_A)
 $(PROGRAMS):
 	$(LINK) $^ $(ALL_LIBS)
-test-programs: $(call bin,$(TESTS) $(FUZZ)) $(call bin,$(HELPERS))
+test-programs: $(call bin,$(TESTS) $(FUZZ) $(HELPERS)) $(BUILD)/edgecrdt-sim
 fuzz-programs: $(call bin,$(FUZZ))
 
 .SECONDARY:

@@ -8,6 +8,8 @@ static const struct {
     sim_verb fn;
     const char *usage, *what;
 } verbs[] = {
+    {"trace", sim_trace, "FILE.jsonl...",
+     "runs histories of any system through real stores (docs/traces.md)"},
     {NULL, NULL, NULL, NULL},
 };
 
