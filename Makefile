@@ -22,7 +22,8 @@ CLI      := $(wildcard cli/*.c)
 EXAMPLES := $(wildcard examples/*.c)
 FUZZ     := $(wildcard fuzz/fuzz_*.c)
 TESTS    := $(sort $(shell find tests -name 'test_*.c'))
-HELPERS  := $(filter-out $(TESTS),$(wildcard tests/net/*.c tests/crash/*.c))
+HELPERS  := $(filter-out $(TESTS),$(wildcard tests/net/*.c tests/crash/*.c \
+              tests/history/*.c))
 SCRIPTS  := $(filter-out %/lib.sh,$(wildcard tests/*/*.sh))
 QUICK    := $(filter-out %_long.sh,$(SCRIPTS))
 HOUSE    := $(wildcard tests/tidy.sh tests/install.sh tests/readme.sh \

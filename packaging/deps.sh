@@ -25,6 +25,7 @@ libsqlite3-dev   pc:sqlite3
 universal-ctags  cmd:ctags
 clang-format     cmd:clang-format
 procps           cmd:pgrep
+faketime         cmd:faketime
 '
 
 has_pc() {
