@@ -29,7 +29,8 @@
 
 enum {
     LINE_MAX_BYTES = 1 << 20,
-    LOCK_MS = 1000,
+    LOCK_MS = 250, /* less than some pauses */
+    OPENS_MAX = 40,
     WAIT_MS = 1500,
     REG_KEYS = 6,
     LINGER_US = 3000,
@@ -524,7 +525,11 @@ int main(int argc, char **a) {
     log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     o.flags = ECRDT_NOCREATE;
     o.lock_timeout_ms = LOCK_MS;
-    store = ecrdt_open(a[1], &o);
+    for (int i = 0; i < OPENS_MAX && !store; i++) {
+        store = ecrdt_open(a[1], &o);
+        if (!store && ecrdt_errcode() != ECRDT_EBUSY)
+            break;
+    }
     if (log_fd < 0 || !store)
         die("open");
     if (argc == 4) {

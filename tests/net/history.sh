@@ -26,7 +26,7 @@ declare -a ends
 
 # ---- clocks: a file for each node says by how much its processes are off
 fake=$(ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | head -n 1)
-ldd "$D" | grep -qE 'lib[at]san' && fake= # it goes badly with a sanitizer
+grep -qE '__[at]san_init' "$D" && fake= # it goes badly with a sanitizer
 [ -n "$fake" ] || echo '# no clock is shifted: no libfaketime, or a sanitizer'
 on_node() { # NODE COMMAND...: with the clock of the node; does not return
     local n=$1
@@ -83,7 +83,11 @@ say() { # NUMBER COMMAND: to one line
     echo "$*" >&9
 }
 
-# ---- functions
+# ---- relays and functions
+crash() { # NODE: its relay; what it logged is kept
+    stop "n$1" KILL 2>/dev/null
+    cat "$tmp/n$1.log.old" >>"$tmp/relay$1.log"
+}
 launch() { # NODE SLOT: a function process, of the next life
     local f=$1.$2
     life[$f]=$((${life[$f]:-0} + 1))
@@ -176,7 +180,7 @@ kill_relay() {
     local n
     pick n "${nodes[@]}"
     note kill relay "n$n"
-    stop "n$n" KILL 2>/dev/null
+    crash "$n"
     nap "$NAP"
     start "n$n"
 }
@@ -217,7 +221,7 @@ restore() { # an edge, from a backup of a while ago; its functions begin anew
     "$E" -s "$tmp/n$n" backup "$tmp/backup" >/dev/null
     nap $((NAP * 2))
     for s in "${slots[@]}"; do end_function "$n.$s" KILL; done
-    stop "n$n" KILL 2>/dev/null
+    crash "$n"
     rm -rf "${tmp:?}/n$n" "$log/$n".*.cookie
     "$E" -s "$tmp/n$n" restore "$tmp/backup" >/dev/null
     note restore "$n" "$backup_us"
@@ -293,7 +297,7 @@ converge() {
 renew() { # each relay is killed and started
     local n
     for n in "${nodes[@]}"; do
-        stop "n$n" KILL 2>/dev/null
+        crash "$n"
         start "n$n" || return 1
     done
 }
@@ -327,8 +331,13 @@ check 'all nodes come to the same content' converge
 check 'each is read' read_all
 for n in "${nodes[@]}"; do
     check "n$n stops" stop "n$n"
+    cat "$tmp/n$n.log.old" >>"$tmp/relay$n.log"
     check "n$n is sound" [ "$("$E" -s "$tmp/n$n" verify)" = sound ]
 done
+no_errors() {
+    ! grep -h 'level=error' "$tmp"/relay*.log | sed 's/^/# /' | grep .
+}
+check 'no relay logged an error' no_errors
 "$BUILD/tests/history/judge" "$log"/*.log >"$tmp/verdict"
 check 'the histories can be judged' [ $? -le 1 ]
 grep '^#' "$tmp/verdict"
@@ -338,7 +347,7 @@ while read -r _ rule checked broken what; do
 done < <(grep '^rule ' "$tmp/verdict")
 if [ $failed -gt 0 ] || [ -n "${HISTORY_KEEP:-}" ]; then
     keep=${HISTORY_KEEP:-$(mktemp -d /tmp/history.XXXXXX)}
-    mkdir -p "$keep" && cp "$log"/*.log "$tmp"/n*.log* "$keep"
+    mkdir -p "$keep" && cp "$log"/*.log "$tmp"/relay*.log "$keep"
     echo "# the histories are in $keep; again: TEST_SEED=$seed"
 fi
 finish
