@@ -55,7 +55,7 @@ say  = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
 # ---- what people ask for ----------------------------------------------------
 .DEFAULT_GOAL := all
-.PHONY: all build check check-long mutants demo demo-survive bench \
+.PHONY: all build check check-long mutants mutants-sim demo demo-survive bench \
         bench-plot fuzz sim asan tsan install uninstall format tidy deps \
         clean help FORCE \
         libraries test-programs fuzz-programs sanitized
@@ -79,6 +79,12 @@ mutants: deps ## removes one rule after the other and sees its test fail
 	@BUILD=$(abspath $(BUILD)) COMPILE='$(CC) $(OPT) $(INC)' \
 	    LINK='$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed' \
 	    LIBS='$(ALL_LIBS)' tests/mutants.sh -j $(JOBS) $(ARGS)
+
+mutants-sim: deps ## the same, counting the simulator's seeds until it sees
+	$(MAKE_IT) WERROR=1 $(BUILD)/edgecrdt-sim
+	@BUILD=$(abspath $(BUILD)) COMPILE='$(CC) $(OPT) $(INC)' \
+	    LINK='$(CC) $(CFLAGS) $(SAN) $(LDFLAGS) -Wl,--as-needed' \
+	    LIBS='$(ALL_LIBS)' tests/mutants_sim.sh -j $(JOBS) $(ARGS)
 
 asan: deps ## the quick tests under the address and UB sanitizers
 	$(MAKE_IT) BUILD=$(BUILD)-asan SANITIZE=address,undefined sanitized
@@ -173,7 +179,8 @@ $(BUILD)/libcli.a: $(call obj,$(CLI))
 $(BUILD)/edgecrdtd: $(BUILD)/librelay.a $(SYNC_A)
 $(BUILD)/edgecrdt: $(BUILD)/libcli.a $(SYNC_A)
 $(BUILD)/edgecrdt-bench: $(call obj,$(wildcard bench/*.c)) $(SYNC_A)
-$(BUILD)/edgecrdt-sim: $(call obj,$(wildcard fuzz/sim/*.c)) $(SYNC_A)
+$(BUILD)/edgecrdt-sim: $(call obj,$(wildcard fuzz/sim/*.c) \
+    tests/support/support.c) $(SYNC_A)
 $(call bin,$(EXAMPLES)): %: %.o $(BUILD)/public/libedgecrdt-sync.a
 $(call bin,$(FUZZ)): %: %.o $(SYNC_A) \
     $(if $(findstring fuzzer,$(SANITIZE)),,$(BUILD)/fuzz/replay.o)

@@ -8,6 +8,14 @@ static const struct {
     sim_verb fn;
     const char *usage, *what;
 } verbs[] = {
+    {"run", sim_run,
+     "[--seeds A..B | --minutes M] [--replicas N] [--profile P] [--jobs J]",
+     "runs seeds, and tells what they exercised"},
+    {"replay", sim_replay,
+     "SEED|FILE [--until STEP] [--verbose] [--journal FILE]",
+     "runs one seed, or the steps of a file, again"},
+    {"min", sim_min, "SEED|FILE [-o FILE]",
+     "looks for fewer steps that break the same"},
     {"trace", sim_trace, "FILE.jsonl...",
      "runs histories of any system through real stores (docs/traces.md)"},
     {NULL, NULL, NULL, NULL},

@@ -9,7 +9,7 @@
  * tombs as well. */
 #include "fuzz/sim/trace_stores.h"
 #include "crdt/chunk_codec.h"
-#include "fuzz/sim/wall.h"
+#include "fuzz/sim/senses.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include <errno.h>
@@ -37,7 +37,7 @@ static int by_id(const void *a, const void *b) {
 /* A tomb of its own for the floor to stand on, older than any step. */
 static int raise_floor(ecrdt_store *s) {
     slice floor = ECRDT_STR("floor");
-    wall_set_ms(0);
+    senses_set_wall_ms(0);
     ecrdt_txn *t = ecrdt_auto(s);
     int rc = ecrdt_set_add(t, bucket, floor, floor);
     if (rc >= 0)
@@ -96,7 +96,7 @@ void stores_close(struct stores *c) {
 
 /* The wall clock of that replica from here on; 1 ms past the floor's tombs. */
 static ecrdt_store *turn_to(struct stores *c, size_t at) {
-    wall_set_ms(c->wall_ms[at] + 1);
+    senses_set_wall_ms(c->wall_ms[at] + 1);
     return c->s[at];
 }
 

@@ -1,0 +1,127 @@
+/* steps_admin.c: what people and machines do to a store in use. */
+#include "fuzz/sim/cluster.h"
+
+static bool skew(struct cluster *c, unsigned r, int64_t ms) {
+    struct replica *me = &c->r[r];
+    journal_end(&c->journal, me->skew_fault);
+    me->skew_fault =
+        ms ? journal_fault(&c->journal, "skew", 1u << r, 0, ms) : 0;
+    me->skew_ms = ms;
+    return true;
+}
+
+static bool full(struct cluster *c, unsigned r, bool on) {
+    struct replica *me = &c->r[r];
+    journal_end(&c->journal, me->full_fault);
+    me->full_fault = on ? journal_fault(&c->journal, "full", 1u << r, 0, 0) : 0;
+    me->full = on;
+    senses.file[r].full = on;
+    return true;
+}
+
+static bool gc(struct cluster *c, unsigned r, int64_t retention_ms) {
+    ecrdt_gc_report rep = {0};
+    int rc = ecrdt_gc(c->r[r].s, retention_ms, 0, &rep);
+    HOLDS(c, rc >= 0 || (rc == ECRDT_EFULL && c->r[r].full), "gc failed: %s",
+          ecrdt_errmsg());
+    c->fig.feature[F_tombs_dropped] += rep.tombstones;
+    return rep.tombstones > 0;
+}
+
+static bool subscribe(struct cluster *c, const struct plan_step *s) {
+    ecrdt_slice list[PLAN_PREFIXES];
+    size_t n = 0;
+    const char *bucket = cluster_buckets[s->b & 1];
+    ecrdt_store *st = c->r[s->r].s;
+    for (size_t i = 0; i < PLAN_PREFIXES; i++)
+        if (s->a >> i & 1)
+            list[n++] = slice_of(&plan_prefix[i], 1);
+    if (c->r[s->r].core || c->r[s->r].full)
+        return false;
+    MUST(c, s->a == PLAN_NOTHING ? ecrdt_unsubscribe(st, bucket)
+                                 : ecrdt_subscribe(st, bucket, list, n));
+    return true;
+}
+
+static bool peers(struct cluster *c, const struct plan_step *s) {
+    unsigned a = s->r, b = (unsigned)s->a;
+    if (b >= NET_NODES || a == b || !c->r[b].used)
+        return false;
+    for (int turn = 0; turn < 2; turn++) {
+        unsigned r = turn ? b : a, o = turn ? a : b;
+        c->r[r].knows &= ~(1u << o);
+        c->r[r].knows |= (uint32_t)(s->b != 0) << o;
+        if (!turn && s->b && !(c->r[o].dials >> r & 1))
+            c->r[r].dials |= 1u << o;
+        cluster_enter(c, r);
+        if (replica_up(c, r))
+            replica_peers(c, r);
+    }
+    return true;
+}
+
+/* One store of all is the heir, under the identity by which it claimed it. */
+static bool fold(struct cluster *c, unsigned r, bool all) {
+    struct replica *me = &c->r[r];
+    ecrdt_fold_report rep = {0};
+    uint32_t flags =
+        (all ? ECRDT_FOLD_ALL : 0) | (me->claimed ? 0 : ECRDT_FOLD_CLAIM);
+    if (r != 0 || me->full)
+        return false;
+    int rc = ecrdt_fold(me->s, flags, &rep);
+    HOLDS(c, rc >= 0 || (rc == ECRDT_EINVAL && me->claimed), "fold failed: %s",
+          ecrdt_errmsg());
+    me->claimed = true;
+    c->fig.feature[F_folded] += rep.entries;
+    return rc >= 0;
+}
+
+static bool retire(struct cluster *c, unsigned r) {
+    if (c->r[r].full)
+        return false;
+    int rc = ecrdt_retire(c->r[r].s);
+    HOLDS(c, rc >= 0 || rc == ECRDT_EINVAL, "retire failed: %s",
+          ecrdt_errmsg());
+    return rc >= 0;
+}
+
+static bool forget(struct cluster *c, const struct plan_step *s) {
+    struct replica *me = &c->r[s->r];
+    if (me->full || s->a >= PLAN_PREFIXES)
+        return false;
+    me->may_fall = true;
+    MUST(c, ecrdt_forget(me->s, cluster_buckets[s->b & 1],
+                         slice_of(&plan_prefix[s->a], 1), NULL));
+    me->seen_txn = 0;
+    return true;
+}
+
+static int finding(void *ctx, const void *line, size_t n) {
+    broken(ctx, "verify: %.*s", (int)n, (const char *)line);
+}
+
+bool step_admin(struct cluster *c, const struct plan_step *s) {
+    if (!replica_up(c, s->r))
+        return s->what == DO_skew && skew(c, s->r, s->a);
+    switch (s->what) {
+    case DO_skew:
+        return skew(c, s->r, s->a);
+    case DO_gc:
+        return gc(c, s->r, s->a);
+    case DO_subscribe:
+        return subscribe(c, s);
+    case DO_peers:
+        return peers(c, s);
+    case DO_retire:
+        return retire(c, s->r);
+    case DO_fold:
+        return fold(c, s->r, s->a);
+    case DO_forget:
+        return forget(c, s);
+    case DO_full:
+        return full(c, s->r, s->a);
+    default:
+        MUST(c, ecrdt_verify(c->r[s->r].s, finding, c));
+        return true;
+    }
+}
