@@ -151,6 +151,14 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(OPT) $(CPPFLAGS)' >$@.new; \
 	    cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+# The page of edgecrdt-sim's report: its files as bytes of C arrays.
+PAGE := $(wildcard fuzz/sim/report.* fuzz/sim/report_*.js)
+$(BUILD)/%.bytes: %
+	@mkdir -p $(@D)
+	$(call say,GEN)od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >$@
+$(BUILD)/fuzz/sim/report_page.o: INC += -I$(BUILD)
+$(BUILD)/fuzz/sim/report_page.o: $(PAGE:%=$(BUILD)/%.bytes)
+
 # A clear sentence instead of a hundred errors when something is missing.
 $(BUILD)/deps: packaging/deps.sh
 	@mkdir -p $(@D); packaging/deps.sh --check && touch $@

@@ -16,6 +16,8 @@ static const struct {
      "runs one seed, or the steps of a file, again"},
     {"min", sim_min, "SEED|FILE [-o FILE]",
      "looks for fewer steps that break the same"},
+    {"report", sim_report, "JOURNAL [-o FILE.html]",
+     "draws what a run wrote with --journal as one page"},
     {"trace", sim_trace, "FILE.jsonl...",
      "runs histories of any system through real stores (docs/traces.md)"},
     {NULL, NULL, NULL, NULL},

@@ -1,33 +1,13 @@
 #!/bin/bash
 # trace.sh: the kept histories through real stores; wrong expectations and
 # malformed lines are found and told.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-BUILD=${BUILD:-$PWD/build}
-SIM=$BUILD/edgecrdt-sim
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cases=0 failed=0
-
-check() { # what, command...
-    local what=$1
-    shift
-    cases=$((cases + 1))
-    if "$@"; then
-        echo "ok $cases - $what"
-    else
-        sed 's/^/# /' "$tmp/out"
-        echo "not ok $cases - $what"
-        failed=$((failed + 1))
-    fi
-}
+. "$(dirname "$0")/lib.sh"
 
 # ends CODE FILE...: so ends a run of these files; its words are kept.
 ends() {
     "$SIM" trace "${@:2}" >"$tmp/out" 2>&1
     [ $? = "$1" ]
 }
-says() { grep -qF -- "$1" "$tmp/out"; }
 says_not() { ! says "$1"; }
 
 kept=(tests/traces/*.jsonl)
@@ -142,5 +122,4 @@ check 'it is told where it was before' \
 check 'a file that is not there' ends 2 "$tmp/none"
 check 'an empty file is no evidence' ends 3 /dev/null
 check 'no file' ends 2
-echo "1..$cases"
-[ $failed -eq 0 ]
+finish
