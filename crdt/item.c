@@ -122,9 +122,11 @@ static size_t decode_event(const uint8_t *p, const uint8_t *end,
     e->e16 = p + 9;
     p += FIXED;
     n = varint_get(p, end, &len);
+    if (!n)
+        return 0;
     e->arrival_ms = event_live(e) ? 0 : len;
     len -= e->arrival_ms;
-    if (!n || len > (uint64_t)(end - p) - n)
+    if (len > (uint64_t)(end - p) - n)
         return 0;
     p += n;
     e->payload = p;
