@@ -59,6 +59,8 @@ for program in edgecrdt edgecrdtd; do
 done
 fill packaging/edgecrdtd.service "$PREFIX/lib/systemd/system/edgecrdtd.service"
 put 644 packaging/sysusers.conf "$PREFIX/lib/sysusers.d/edgecrdt.conf"
+put 644 packaging/edgecrdtd.conf.example \
+    "$PREFIX/share/doc/edgecrdt/edgecrdtd.conf.example"
 put 644 packaging/tmpfiles.conf "$PREFIX/lib/tmpfiles.d/edgecrdt.conf"
 # New shared libraries become known to the loader.
 if test -z "$DESTDIR" && test "$(id -u)" = 0; then
