@@ -121,6 +121,19 @@ mapped() {
 }
 check 'ARCHITECTURE.md names every source file' mapped
 
+# What the README quotes of the log, msg="...", is what the sources say there.
+quoted() {
+    local text missing=0 all
+    all=$(find lib crdt replication -name '*.c' -exec cat {} + | tr '\n' ' ' |
+        sed -E 's/" +"//g; s/\\"/"/g')
+    while read -r text; do
+        grep -qF -- "$text" <<<"$all" ||
+            { echo "no source says $text" && missing=1; }
+    done < <(grep -oE 'msg="[^"(]+' README.md | sort -u)
+    return $missing
+}
+check 'lines of the log are quoted as they are' quoted
+
 # Each relative link of the pages leads to a file.
 links() {
     local page target broken=0
