@@ -65,6 +65,7 @@ struct op {
     char receipt[104];
     char *text;      /* what was read; REG: what it overwrote */
     struct op *goal; /* HERE, CORE: what was waited for */
+    struct op *rest; /* ADD: the next one of the same commit */
     unsigned stamp;  /* of a walk over what was overwritten */
 };
 
@@ -83,9 +84,9 @@ struct restore {
 
 struct history {
     struct process **processes;
-    struct op **ops;
+    struct op **ops, **counted; /* counted: those that are COUNT */
     struct restore *restores;
-    size_t n_processes, n_ops, n_restores;
+    size_t n_processes, n_ops, n_counted, n_restores;
     uint32_t elems[REG + 1]; /* ADD, PAIR: how many */
     unsigned stamp;
     uint64_t checked[RULE_COUNT], broken[RULE_COUNT];
@@ -164,45 +165,66 @@ static void number_op(struct history *h, struct process *p, struct op *o) {
     o->ord = h->elems[o->what]++;
 }
 
-static void op_begin(struct history *h, struct process *p, uint64_t us,
-                     enum what what, char *args) {
+static struct op *op_new(struct history *h, struct process *p, uint64_t us,
+                         enum what what) {
     struct op *o = calloc(1, sizeof *o);
-    char other[64], kind[8];
-    unsigned num = 0;
     if (!o)
         abort();
     *o = (struct op){
         .by = p, .what = what, .begin_us = us, .end_us = UINT64_MAX};
     h->ops = grown(h->ops, h->n_ops, sizeof(*h->ops));
     h->ops[h->n_ops++] = o;
+    return o;
+}
+
+/* "NUM" or "NUM N": N elements from NUM on, in one commit. */
+static void add_begin(struct history *h, struct process *p, struct op *o,
+                      char *args) {
+    unsigned long n = strtoul(args, NULL, 10);
+    for (; n > 1 && !*h->error; n--, o = o->rest) {
+        o->rest = op_new(h, p, o->begin_us, ADD);
+        o->rest->num = o->num + 1;
+        number_op(h, p, o->rest);
+    }
+}
+
+static void op_begin(struct history *h, struct process *p, uint64_t us,
+                     enum what what, char *args) {
+    struct op *o = op_new(h, p, us, what);
     p->now = o;
     if (what == ADD || what == PAIR || what == REG) {
         o->num = (uint32_t)strtoul(args, &args, 10);
         number_op(h, p, o);
     }
+    if (what == ADD)
+        add_begin(h, p, o, args);
     if (what == COUNT || what == PAIR)
         o->amount = strtoll(args, NULL, 10);
-    else if (what == REG)
-        o->key = atoi(args + strspn(args, " k"));
-    else if (what == READ || what == FINAL)
-        o->bucket = *args;
-    else if ((what == HERE || what == CORE) &&
-             sscanf(args, "%63s %7s %u", other, kind, &num) == 3) {
-        o->text = strdup(args);
-        o->num = num;
+    if (what == COUNT) {
+        h->counted = grown(h->counted, h->n_counted, sizeof(*h->counted));
+        h->counted[h->n_counted++] = o;
     }
+    if (what == REG)
+        o->key = atoi(args + strspn(args, " k"));
+    if (what == READ || what == FINAL)
+        o->bucket = *args;
+    if (what == HERE || what == CORE)
+        o->text = strdup(args);
 }
 
 static void op_do(struct op *o, char *args) {
     int n = 0;
-    o->did = true;
+    for (struct op *each = o; each; each = each->rest)
+        each->did = true;
     if (sscanf(args, "%103s %n", o->receipt, &n) == 1 && o->what == REG)
         o->text = strdup(args + n);
 }
 
 static void op_end(struct op *o, uint64_t us, enum state state, char *args) {
-    o->state = state;
-    o->end_us = state == OPEN ? UINT64_MAX : us;
+    for (struct op *each = o; each; each = each->rest) {
+        each->state = state;
+        each->end_us = state == OPEN ? UINT64_MAX : us;
+    }
     if (state != OK)
         return;
     if (o->what == READ || o->what == FINAL) {
@@ -321,6 +343,7 @@ static void history_free(struct history *h) {
     }
     free(h->processes);
     free(h->ops);
+    free(h->counted);
     free(h->restores);
     *h = (struct history){0};
 }

@@ -19,9 +19,9 @@ static int64_t count_view(const struct op *o) {
 /* The sum of what was begun before us, by whomever, and has not failed. */
 static int64_t begun_before(const struct history *h, uint64_t us) {
     int64_t sum = 0;
-    for (size_t i = 0; i < h->n_ops; i++) {
-        const struct op *o = h->ops[i];
-        if (o->what == COUNT && o->state != FAILED && o->begin_us <= us)
+    for (size_t i = 0; i < h->n_counted; i++) {
+        const struct op *o = h->counted[i];
+        if (o->state != FAILED && o->begin_us <= us)
             sum += o->amount;
     }
     return sum;
@@ -181,7 +181,8 @@ static void check_tickets(struct history *h) {
 
 /* A commit whose end nobody wrote down counts if its element was read. */
 static bool committed(const struct op *o) {
-    return is_write(o) && (o->state == OK || (o->seen && o->state == OPEN));
+    return is_write(o) && *o->receipt &&
+           (o->state == OK || (o->seen && o->state == OPEN));
 }
 
 static int by_receipt(const void *a, const void *b) {

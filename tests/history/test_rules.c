@@ -195,6 +195,10 @@ static void excuses(void **state) {
            "26 4.1.1 do count r98 -");
     assert_int_equal(h.broken[RULE_COUNT_FINAL], 0); /* perhaps */
     history_free(&h);
+    judged(&h, 20, "1.0.1 invoke add 2 3"); /* 2, 3 and 4 in one commit */
+    assert_int_equal(h.broken[RULE_SET_FINAL], 2 * 2); /* two at two nodes */
+    assert_int_equal(h.broken[RULE_ID_TWICE], 0);
+    history_free(&h);
 }
 
 static void what_is_no_log(void **state) {
