@@ -210,6 +210,11 @@ static void adopt(struct link *l, uint64_t now_ms) {
              r->name, l->address, r->key);
 }
 
+/* Two nodes that dial each other meet this once; see the README for more. */
+static const char duplicate[] =
+    "another link with this key is kept; again and again: two machines use "
+    "one key";
+
 /* The handshake is over and the peer known. */
 static void on_ready(struct link *l, uint64_t now_ms) {
     bool auditor = l->s->peer.role == PEER_AUDITOR;
@@ -231,12 +236,12 @@ static void on_ready(struct link *l, uint64_t now_ms) {
                  "address=%s",
                  p->r.name, l->address);
     } else if (old && !newer_wins(old, l)) {
-        link_stop(l, BYE_DUPLICATE, "another link is kept", now_ms);
+        link_stop(l, BYE_DUPLICATE, duplicate, now_ms);
     } else if (gossip_add(&l->n->gossip, l->s) < 0) {
         link_stop(l, BYE_STORE, ecrdt_errmsg(), now_ms);
     } else {
         if (old)
-            link_stop(old, BYE_DUPLICATE, "another link is kept", now_ms);
+            link_stop(old, BYE_DUPLICATE, duplicate, now_ms);
         adopt(l, now_ms);
     }
 }
