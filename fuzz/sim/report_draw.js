@@ -186,12 +186,13 @@ class Chart {
     if (!this.run.n)
       return;
     c.textAlign = "left";
-    let free = GUTTER - 20;
+    let free = GUTTER - 20, last = "";
     for (let want = GUTTER + 4; want < this.w - 30; want += 24) {
       const row = Math.min(rowAt(this.pos, this.unit(want)), this.run.end);
       const x = this.x(row), text = timeText(this.run.time[row]);
-      if (x < free || x > this.w - 8)
+      if (x < free || x > this.w - 8 || text === last)
         continue;
+      last = text;
       c.fillStyle = p.line;
       c.fillRect(x, AXIS - 5, 1, this.agreeTop - AXIS);
       c.fillStyle = p.soft;
@@ -466,16 +467,16 @@ class Chart {
     c.stroke();
   }
 
-  /* Where all that are up hold the same, they are green. */
+  /* Where all that are up have converged, they are green. */
   drawAgreed() {
     const c = this.c, p = this.palette;
     this.run.agreement.forEach((a, k) => {
       const next = this.run.agreement[k + 1];
       const x0 = this.x(a.at), x1 = next ? this.x(next.at) : this.w + 9;
-      if (a.n !== 1 || a.of < 2 || x1 < GUTTER || x0 > this.w)
+      if (!a.whole || x1 < GUTTER || x0 > this.w)
         return;
       const before = this.run.agreement[k - 1];
-      const begins = !before || before.n !== 1;
+      const begins = !before || !before.whole;
       c.fillStyle = p.good;
       this.run.lanes.forEach((lane, i) => {
         if (!a.up.includes(lane.r))
@@ -553,5 +554,13 @@ class Chart {
     c.fill();
     c.fillStyle = p.panel;
     c.fillText(text, x - 6, AXIS + 2);
+    const lane = v && v.where ? this.run.laneOf[+v.where[1]] : undefined;
+    if (lane >= 0) {
+      c.strokeStyle = p.bad;
+      c.lineWidth = 3;
+      c.beginPath();
+      c.arc(x, this.laneY(lane), 12, 0, 7);
+      c.stroke();
+    }
   }
 }

@@ -102,7 +102,8 @@ function readRow(run, row, at, names, open) {
       events: f[3]});
     break;
   case VERDICT:
-    run.verdict = {at, ok: f[0] === 1, text: names[f[1]], hash: names[f[2]]};
+    run.verdict = {at, ok: f[0] === 1, text: names[f[1]], hash: names[f[2]],
+      where: f[0] ? null : /\bstore (\d+)\b/.exec(names[f[1]])};
     break;
   }
 }
@@ -169,7 +170,9 @@ function packRail(lane, fault) {
 }
 
 /* Digests by their place in time; at each change how many different ones
- * there are among those that are up, and what all lack together. */
+ * there are among those that are up, and what all lack together. They have
+ * converged if there is one digest and nothing is missing: what does not show,
+ * like a delete of nothing, is in no digest. */
 function followStates(run) {
   const now = new Map(), down = new Set(), events = [];
   run.states.forEach(s => events.push([s.at, s]));
@@ -193,9 +196,11 @@ function followStates(run) {
         run.digests.set(e.digest, run.digests.size);
     }
     const up = [...now.values()].filter(s => !down.has(s.r));
-    run.agreement.push({at, n: new Set(up.map(s => s.digest)).size,
-      of: up.length, up: up.map(s => s.r)});
-    run.total.push({at, missing: up.reduce((sum, s) => sum + s.missing, 0)});
+    const n = new Set(up.map(s => s.digest)).size;
+    const missing = up.reduce((sum, s) => sum + s.missing, 0);
+    run.agreement.push({at, n, of: up.length, up: up.map(s => s.r),
+      whole: n === 1 && up.length > 1 && !missing});
+    run.total.push({at, missing});
   }
   run.made = made;
 }

@@ -2,7 +2,7 @@
  * mark around it. */
 
 Object.assign(Chart.prototype, {
-  /* One strip: green where all that are up hold the same. */
+  /* One strip: green where all that are up have converged. */
   drawAgreement() {
     const c = this.c, p = this.palette, y = this.agreeTop;
     c.save();
@@ -19,14 +19,14 @@ Object.assign(Chart.prototype, {
         return;
       const share = a.of > 1 ? (a.n - 1) / (a.of - 1) : 0;
       c.fillStyle = a.n <= 1 ? p.good : p.bad;
-      c.globalAlpha = a.n <= 1 ? (a.of > 1 ? 0.9 : 0.25) : 0.25 + share * 0.5;
+      c.globalAlpha = a.whole ? 0.9 : a.n <= 1 ? 0.25 : 0.25 + share * 0.5;
       c.fillRect(x0, y, x1 - x0, AGREE);
       c.globalAlpha = 1;
-      const text = a.n > 1 ?
-        a.n + " different digests" : "all " + a.of + " equal";
+      const text = a.n > 1 ? a.n + " different digests" :
+        a.whole ? a.of + " converged" : "equal, events missing";
       const shown = x1 - Math.max(x0, GUTTER);
       if (shown > c.measureText(text).width + 12 && a.of > 1) {
-        c.fillStyle = a.n <= 1 ? p.panel : p.fg;
+        c.fillStyle = a.whole ? p.panel : p.fg;
         c.fillText(text, Math.max(x0, GUTTER) + 6, y + AGREE / 2 + 0.5);
       }
     });
