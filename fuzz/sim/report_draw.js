@@ -347,14 +347,7 @@ class Chart {
       c.globalAlpha = heavy ? Math.min(alpha * 1.5, 1) : alpha;
       for (const lost of [false, true]) {
         c.setLineDash(lost ? [3, 2] : []);
-        c.beginPath();
-        for (const m of mine)
-          if ((m.end < 0) === lost) {
-            const [x0, y0, x1, y1] = this.lineOf(m);
-            c.moveTo(x0, y0);
-            c.lineTo(x1, y1);
-          }
-        c.stroke();
+        this.strokeMessages(mine.filter(m => (m.end < 0) === lost));
       }
       c.setLineDash([]);
       if (room > 1.6)
@@ -363,6 +356,22 @@ class Chart {
     c.globalAlpha = 1;
     if (room > 9)
       seen.forEach(m => this.drawMessageText(m));
+  }
+
+  /* One line for those that cannot be told apart, or they would add up. */
+  strokeMessages(messages) {
+    const c = this.c, drawn = new Set();
+    c.beginPath();
+    for (const m of messages) {
+      const [x0, y0, x1, y1] = this.lineOf(m);
+      const key = `${x0 | 0} ${y0 | 0} ${x1 | 0} ${y1 | 0}`;
+      if (drawn.has(key))
+        continue;
+      drawn.add(key);
+      c.moveTo(x0, y0);
+      c.lineTo(x1, y1);
+    }
+    c.stroke();
   }
 
   /* The tip of an arrow, or a cross where it was lost. */

@@ -127,7 +127,7 @@ function readRun(data) {
   run.faults.forEach(f => { f.end = f.lasts ? run.end : f.end; });
   findLanes(run, data.replicas);
   followStates(run);
-  run.axis = {true: trueAxis(run), squeezed: squeezedAxis(run)};
+  run.axis = {true: trueAxis(run), squeezed: squeezedAxis(run, data.rows)};
   return run;
 }
 
@@ -221,11 +221,20 @@ function trueAxis(run) {
   return pos;
 }
 
-/* Each row has some room of its own, and time adds its logarithm. */
-function squeezedAxis(run) {
-  const pos = new Float64Array(run.n);
-  for (let i = 1; i < run.n; i++)
-    pos[i] = pos[i - 1] + 0.2 + Math.log2(1 + run.time[i] - run.time[i - 1]);
+/* Each row has some room of its own, and time adds its logarithm. A stretch in
+ * which nothing but messages comes and goes has little in all. */
+function squeezedAxis(run, rows) {
+  const pos = new Float64Array(run.n), enough = 40;
+  const room = i => 0.2 + Math.log2(1 + run.time[i] - run.time[i - 1]);
+  for (let i = 1; i < run.n;) {
+    let j = i, sum = room(i);
+    while (j + 1 < run.n && (rows[j][0] === MSG || rows[j][0] === RECV))
+      sum += room(++j);
+    const scale = sum <= enough ? 1 :
+      (enough + 8 * Math.log2(sum / enough)) / sum;
+    for (; i <= j; i++)
+      pos[i] = pos[i - 1] + room(i) * scale;
+  }
   return pos;
 }
 
@@ -247,6 +256,8 @@ function rowAt(pos, x) {
 function timeText(ms) {
   if (ms < 1000)
     return ms + " ms";
+  if (ms >= 86400000)
+    return +(ms / 86400000).toFixed(2) + " days";
   const s = (ms % 60000) / 1000, m = Math.floor(ms / 60000);
   if (!m)
     return +s.toFixed(3) + " s";

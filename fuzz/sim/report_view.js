@@ -29,10 +29,12 @@ function showHead(run) {
     "The journal breaks off: the run was killed, or it crashed.";
   $("command").textContent = run.command;
   $("copy").onclick = () => {
-    if (navigator.clipboard)
-      navigator.clipboard.writeText(run.command);
+    const say = word => { $("copy").textContent = word; };
     getSelection().selectAllChildren($("command"));
-    $("copy").textContent = "copied";
+    say("selected");
+    if (navigator.clipboard)
+      navigator.clipboard.writeText(run.command).then(() => say("copied"),
+        () => {});
   };
 }
 
@@ -44,7 +46,6 @@ function showFigures(run) {
     ["virtual time", timeText(run.n ? run.time[run.end] : 0)],
     ["events", run.made], ["messages", run.msgs.length], ["lost", lost],
     ["bytes", bytesText(bytes)],
-    ["complete", run.msgs.filter(m => m.m === "COMPLETE").length],
   ];
   for (const what of ["crash", "stop", "restore", "clone", "wipe", "gc",
     "partition", "skew", "full", "retire", "fold"])
