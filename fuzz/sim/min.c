@@ -165,7 +165,8 @@ static int minimize(struct min *m, const char *out) {
         return SIM_INCONCLUSIVE;
     }
     printf("%s\n%zu steps of %zu and %u replicas left after %u tries\n"
-           "    edgecrdt-sim replay %s --verbose\n",
+           "    edgecrdt-sim replay %s --verbose --journal run.jsonl\n"
+           "    edgecrdt-sim report run.jsonl -o report.html\n",
            m->found.text, m->best.n_steps, was, m->best.replicas, m->tries,
            out);
     return SIM_PASS;

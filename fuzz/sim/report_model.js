@@ -54,6 +54,10 @@ const NUMBERS = {
   clone: (a, b) => `to R${b}` + (a ? ", unnoticed" : ""),
   skew: a => (a < 0 ? "\u2212" : "+") + timeText(Math.abs(a)),
   gc: a => `of tombs older than ${timeText(a)}`,
+  subscribe: (a, b) => (!a ? "everything" : a === 256 ? "nothing" :
+    "prefixes " + listOf(a).map(i => "abhmnstw"[i]).join(" ")) +
+    " of bucket " + "ab"[b & 1],
+  forget: (a, b) => `prefix ${"abhmnstw"[a]} of bucket ${"ab"[b & 1]}`,
   peers: (a, b) => (b ? "knows" : "no longer knows") + ` R${a}`,
   retire: () => "",
   fold: a => a ? "entries of all others" : "entries of those that retired",
