@@ -48,8 +48,9 @@ struct cli {
     bool row_begun; /* something of a human line is written */
 };
 
-/* How a verb wants the store of -s: not at all, to be made, open. */
-enum store_use { USE_NONE, USE_NEW, USE_READ, USE_WRITE };
+/* How a verb wants the store of -s: not at all, to be made, open; for
+ * USE_CHECK as for USE_READ, but the whole file is looked at first. */
+enum store_use { USE_NONE, USE_NEW, USE_READ, USE_CHECK, USE_WRITE };
 
 /* A row of the table. operands: a letter for each one: w = word, d = data
  * (--hex and "-" apply); what follows '|' is optional, a final '+' repeats

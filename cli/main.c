@@ -5,12 +5,14 @@
 
 static int open_store(struct cli *c) {
     ecrdt_options opts = ECRDT_OPTIONS_INIT;
-    opts.flags = ECRDT_NOCREATE;
-    if (c->verb->use == USE_READ)
+    uint32_t check = c->verb->use == USE_CHECK ? ECRDT_CHECK : 0;
+    opts.flags = ECRDT_NOCREATE | check;
+    if (c->verb->use == USE_READ || check)
         opts.flags |= ECRDT_RDONLY;
     c->s = ecrdt_open(c->store, &opts);
     if (!c->s && ecrdt_errcode() == ECRDT_ENOTSUP) {
-        opts.flags = ECRDT_NOCREATE; /* equal pids: reads take the lock */
+        /* equal pids: reads take the lock */
+        opts.flags = ECRDT_NOCREATE | check;
         c->s = ecrdt_open(c->store, &opts);
     }
     if (c->s)

@@ -149,14 +149,14 @@ const struct verb verbs[] = {
      "double. The right ends with the store's identity: after a restore,\n"
      "claim it again only when everything that the old heir folded has\n"
      "arrived.\n"},
-    {"verify", "", "AkTen", USE_READ, verb_verify,
+    {"verify", "", "AkTen", USE_CHECK, verb_verify,
      "[--against ed25519:KEY@HOST[:PORT] [--key FILE] [--timeout S] "
      "[--realm R] [--name N]]",
      "check every record, or compare with a running node",
-     "Recomputes checksums, digests, sizes, totals and clocks. One line\n"
-     "per finding and exit 65, or \"sound\". A damaged store is best\n"
-     "replaced: move it away, 'restore' a backup or 'init' a new one, and\n"
-     "let it catch up.\n"
+     "Reads the pages of the data file, then recomputes checksums, digests,\n"
+     "sizes, totals and clocks. One line per finding and exit 65, or\n"
+     "\"sound\". A damaged store is best replaced: move it away, 'restore' a\n"
+     "backup or 'init' a new one, and let it catch up.\n"
      "\n"
      "--against compares with another node's store over the network, range\n"
      "by range at equal clocks, and changes neither: exit 0 if all is\n"

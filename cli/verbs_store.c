@@ -162,7 +162,7 @@ int verb_restore(struct cli *c) {
     int code = copy_store(from, c->store);
     if (code)
         return code;
-    opts.flags = ECRDT_NOCREATE;
+    opts.flags = ECRDT_NOCREATE | ECRDT_CHECK;
     c->s = ecrdt_open(c->store, &opts);
     if (!c->s)
         return out_failed(ecrdt_errcode());

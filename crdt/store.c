@@ -18,7 +18,7 @@ enum {
     DEFAULT_LOCK_MS = 5000,
     DEFAULT_MODE = 02770,
     LEVELS = ECRDT_FULL | ECRDT_RELAXED | ECRDT_EPHEMERAL,
-    ALL_FLAGS = ECRDT_RDONLY | ECRDT_NOCREATE | LEVELS
+    ALL_FLAGS = ECRDT_RDONLY | ECRDT_NOCREATE | ECRDT_CHECK | LEVELS
 };
 static const uint64_t default_bytes =
     sizeof(void *) > 4 ? 64ull << 30 : 1ull << 30;
@@ -331,7 +331,8 @@ static int open_files(ecrdt_store *s, const ecrdt_options *o) {
                            .file_mode = s->file_mode,
                            .lock = s->lock,
                            .wait_ms = s->lock_timeout_ms,
-                           .rdonly = o->flags & ECRDT_RDONLY};
+                           .rdonly = o->flags & ECRDT_RDONLY,
+                           .check = o->flags & ECRDT_CHECK};
     return rc < 0 ? rc : db_open(&s->db, s->path, &conf);
 }
 

@@ -360,6 +360,22 @@ static int check_bucket(void *ctx, const char *name) {
     return v->stop ? v->stop : rc;
 }
 
+static int take_line(void *ctx, const char *line) {
+    struct verify *v = ctx;
+    return v->out ? v->out(v->ctx, line, strlen(line)) : 0;
+}
+
+/* The pages first: only if they are sound may LMDB read them. */
+static int check_store(struct verify *v) {
+    int rc = db_check_pages(v->t->db, take_line, v, &v->findings);
+    if (rc <= 0)
+        return rc;
+    rc = replica_each_bucket(v->t, check_bucket, v);
+    if (rc == ECRDT_ECORRUPT)
+        find(v, "the table of buckets: %s", ecrdt_errmsg());
+    return rc;
+}
+
 int ecrdt_verify(ecrdt_store *s, ecrdt_sink report, void *ctx) {
     struct verify v = {.out = report, .ctx = ctx};
     int rc = store_check(s, "ecrdt_verify()");
@@ -367,9 +383,7 @@ int ecrdt_verify(ecrdt_store *s, ecrdt_sink report, void *ctx) {
         rc = replica_begin(s, false, 0, &v.t);
     if (rc < 0)
         return rc;
-    rc = replica_each_bucket(v.t, check_bucket, &v);
-    if (rc == ECRDT_ECORRUPT)
-        find(&v, "the table of buckets: %s", ecrdt_errmsg());
+    rc = check_store(&v);
     ecrdt_abort(v.t);
     vv_free(&v.log_bound);
     alloc_free(v.log);

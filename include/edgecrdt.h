@@ -150,7 +150,11 @@ enum ecrdt_flags {
                             commits, never the file                        */
     ECRDT_EPHEMERAL = 8, /* no sync: tmpfs, re-fetchable replicas; a store
                             from another boot is discarded at open         */
-    ECRDT_FULL = 16      /* durable at commit; the default                 */
+    ECRDT_FULL = 16,     /* durable at commit; the default                 */
+    ECRDT_CHECK = 32     /* read the whole data file before first use: LMDB
+                            trusts its pages, and a damaged one could be a
+                            signal or a wrong answer. For files that a failing
+                            disk or a copy by other means may have changed   */
 };
 
 /* Every field that is 0 means "default". Grows only at its end. */

@@ -163,6 +163,10 @@ struct db *db_of(const struct db_txn *t) {
     return t->db;
 }
 
+bool db_is_write(const struct db_txn *t) {
+    return t->write;
+}
+
 uint64_t db_txn_id(const struct db_txn *t) {
     return mdb_txn_id(t->txn);
 }

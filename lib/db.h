@@ -33,6 +33,7 @@ struct db_conf {
                              end when the map must grow */
     bool rdonly;
     bool alone; /* nobody else will open it: without lock.mdb */
+    bool check; /* all pages are read as bytes before LMDB uses them */
 };
 
 struct db;
@@ -162,6 +163,14 @@ int db_cursor_append(struct db_cursor *c, slice key, struct buf *value);
 /* Deletes the row that the cursor stands on; the next db_cursor_next()
  * gives the row behind it. */
 int db_cursor_del(struct db_cursor *c);
+
+/* ---- dbcheck.c ---- */
+
+/* Reads every page of t's snapshot as bytes (see dbwalk.h); find gets each
+ * finding as a line. 1 = LMDB may read it, 0 = it must not: a page is not what
+ * it should be; < 0. *findings counts. */
+int db_check_pages(struct db_txn *t, int (*find)(void *ctx, const char *line),
+                   void *ctx, uint64_t *findings);
 
 /* ---- dbfind.c ---- */
 

@@ -72,6 +72,13 @@ void db_env_each_free(struct db *db,
  * it; DB_TABLES stands for the free pages. 0 or < 0. */
 int db_check_root(struct db *db, unsigned table, const char *name);
 
+/* Bytes of a finding of db_check_pages(); tables that have a name. */
+enum { DB_FINDING = 256, DB_NAMED = DB_TABLES - 1 };
+
+/* Reads all pages as bytes; to be called before LMDB reads any but the meta
+ * pages. 0, ECRDT_ECORRUPT if LMDB must not read on, with the first finding. */
+int db_check_all(struct db *db);
+
 /* Bytes that LMDB may map behind the limit, for what may go past it. */
 enum { DB_BEHIND_LIMIT = 64 << 20 };
 
@@ -112,6 +119,9 @@ int db_room_none(struct db *db);
 
 /* The environment of a transaction. */
 struct db *db_of(const struct db_txn *t);
+
+/* Is it a write transaction? */
+bool db_is_write(const struct db_txn *t);
 
 /* Deletes the rows of a table one by one. */
 int db_clear_rows(struct db_txn *t, enum db_table table);

@@ -1,47 +1,15 @@
 /* dbfile.c: checks of data.mdb before it is mapped, by the layout of LMDB 0.9,
  * and disk blocks for what LMDB would only touch through its maps. */
 #include "lib/dbfile.h"
+#include "lib/dbraw.h"
 #include "lib/err.h"
 #include "lib/os.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
-/* ---- LMDB's layout on this machine --------------------------------------- */
-
-struct raw_page { /* header of every page */
-    uint64_t number;
-    uint16_t pad, flags, lower, upper;
-};
-struct raw_db {
-    uint32_t pad; /* of the first one: the page size */
-    uint16_t flags, depth;
-    uint64_t branch, leaf, overflow, entries, root;
-};
-struct raw_meta {
-    struct raw_page page;
-    uint32_t magic, version;
-    uint64_t address, mapsize;
-    struct raw_db dbs[2]; /* of free pages, of the named tables */
-    uint64_t last, txn;
-};
-enum {
-    RAW_MAGIC = (int)0xBEEFC0DE,
-    RAW_VERSION = 1,
-    PAGE_BRANCH = 1,
-    PAGE_LEAF = 2,
-    PAGE_META = 8,
-    FREE_FLAGS = 8, /* MDB_INTEGERKEY */
-    DEPTH_MAX = 32,
-    NODE_TABLE = 2, /* F_SUBDATA */
-    PAGE_MIN = 512,
-    PAGE_MAX = 65536
-};
-#define NO_PAGE UINT64_MAX
 #define MAP_MAX (1ull << 48)
 
 /* What one look at a file that others write to may find. */
@@ -53,27 +21,19 @@ struct file {
     struct raw_meta meta[2];
     const struct raw_meta *newest;
     union {
-        uint8_t bytes[PAGE_MAX];
+        uint8_t bytes[RAW_PAGE_MAX];
         struct raw_page head;
     } page;
 };
 
-static bool read_at(int fd, void *out, size_t n, uint64_t at) {
-    ssize_t got;
-    do
-        got = pread(fd, out, n, (off_t)at);
-    while (got < 0 && errno == EINTR);
-    return got == (ssize_t)n;
-}
-
 static enum look read_metas(struct file *f) {
-    if (!read_at(f->fd, &f->meta[0], sizeof f->meta[0], 0))
+    if (!raw_read(f->fd, &f->meta[0], sizeof f->meta[0], 0))
         return FOREIGN;
     uint64_t size = f->page_size = f->meta[0].dbs[0].pad;
-    if (f->meta[0].magic != (uint32_t)RAW_MAGIC || size < PAGE_MIN ||
-        size > PAGE_MAX || (size & (size - 1)))
+    if (f->meta[0].magic != (uint32_t)RAW_MAGIC || size < RAW_PAGE_MIN ||
+        size > RAW_PAGE_MAX || (size & (size - 1)))
         return FOREIGN;
-    if (!read_at(f->fd, &f->meta[1], sizeof f->meta[1], size) ||
+    if (!raw_read(f->fd, &f->meta[1], sizeof f->meta[1], size) ||
         f->meta[1].magic != (uint32_t)RAW_MAGIC)
         return FOREIGN;
     if (f->meta[0].version != RAW_VERSION || f->meta[1].version != RAW_VERSION)
@@ -83,11 +43,11 @@ static enum look read_metas(struct file *f) {
 
 /* A table's root may be any page but a meta page, or none. */
 static bool root_fits(const struct raw_db *db, uint64_t last) {
-    if (db->root == NO_PAGE)
+    if (db->root == RAW_NO_PAGE)
         return !db->depth && !db->entries;
     uint64_t pages;
     return db->root > 1 && db->root <= last && db->depth >= 1 &&
-           db->depth <= DEPTH_MAX && db->entries && db->leaf &&
+           db->depth <= RAW_DEPTH_MAX && db->entries && db->leaf &&
            !__builtin_add_overflow(db->branch, db->leaf, &pages) &&
            add_u64(&pages, db->overflow) && pages <= last;
 }
@@ -104,28 +64,23 @@ static bool numbers_fit(const struct raw_meta m[2]) {
 
 static bool meta_fits(const struct raw_meta *m, unsigned no,
                       uint64_t page_size) {
-    return m->page.number == no && m->page.flags == PAGE_META &&
-           m->dbs[0].pad == page_size && m->dbs[0].flags == FREE_FLAGS &&
+    return m->page.number == no && m->page.flags == RAW_META &&
+           m->dbs[0].pad == page_size && m->dbs[0].flags == RAW_FREE_FLAGS &&
            !m->dbs[1].flags && !m->address && m->mapsize < MAP_MAX &&
-           m->last >= 1 && m->last < UINT64_MAX / PAGE_MAX &&
+           m->last >= 1 && m->last < UINT64_MAX / RAW_PAGE_MAX &&
            root_fits(&m->dbs[0], m->last) && root_fits(&m->dbs[1], m->last);
 }
 
 /* Header of page no, of which n bytes are read: is it what db's root is? */
 static bool root_page(struct file *f, const struct raw_db *db, size_t n) {
     const struct raw_page *h = &f->page.head;
-    if (!read_at(f->fd, f->page.bytes, n, db->root * f->page_size))
+    if (!raw_read(f->fd, f->page.bytes, n, db->root * f->page_size))
         return false;
     return h->number == db->root &&
-           h->flags == (db->depth == 1 ? PAGE_LEAF : PAGE_BRANCH) &&
+           h->flags == (db->depth == 1 ? RAW_LEAF : RAW_BRANCH) &&
            h->lower >= sizeof *h && h->lower <= h->upper &&
            h->upper <= f->page_size && !(h->lower & 1) && !(h->upper & 1);
 }
-
-/* A node of a leaf page of tables. */
-struct raw_node {
-    uint16_t size_low, size_high, flags, key_size;
-};
 
 /* Node i of the page of tables: if it is the record of one, is that sound?
  * Counts it, and takes it over if it is the one called name. */
@@ -139,11 +94,11 @@ static bool node_fits(const struct file *f, unsigned i, slice name,
     if (offset < f->page.head.upper || offset + sizeof node > f->page_size)
         return false;
     memcpy(&node, p + offset, sizeof node);
-    if (!(node.flags & NODE_TABLE))
+    if (!(node.flags & RAW_TABLE))
         return true;
     size_t key = offset + sizeof node, at = key + node.key_size;
     if (node.size_low != sizeof db || node.size_high ||
-        node.flags != NODE_TABLE || at + sizeof db > f->page_size)
+        node.flags != RAW_TABLE || at + sizeof db > f->page_size)
         return false;
     memcpy(&db, p + at, sizeof db);
     if (slice_eq(name, slice_of(p + key, node.key_size)))
@@ -194,12 +149,13 @@ static enum look look_at(struct file *f, const struct look_for *what) {
     f->need = (f->newest->last + 1) * f->page_size;
     if (f->need > f->size)
         return CUT_OFF;
-    struct raw_db db = {.root = NO_PAGE};
+    struct raw_db db = {.root = RAW_NO_PAGE};
     if (what->unused)
         db = f->newest->dbs[0];
     else if (!tables_fit(f, what->tables, what->name, &db))
         return DAMAGED;
-    bool fits = db.root == NO_PAGE || root_page(f, &db, sizeof f->page.head);
+    bool fits =
+        db.root == RAW_NO_PAGE || root_page(f, &db, sizeof f->page.head);
     return fits ? SOUND : DAMAGED;
 }
 

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { MAX_READERS = 1000000, NAMED = DB_TABLES - 1 };
+enum { MAX_READERS = 1000000 };
 
 /* Makes the data file in a folder of its own and puts it in place whole. */
 static int make_file(struct db *db, const struct db_conf *conf) {
@@ -40,7 +40,7 @@ static int make_once(struct db *db, const struct db_conf *conf) {
     int rc = lock(db);
     if (rc < 0)
         return rc;
-    rc = dbfile_check(db->path, NAMED);
+    rc = dbfile_check(db->path, DB_NAMED);
     if (rc == 0)
         rc = make_file(db, conf);
     unlock(db);
@@ -67,7 +67,7 @@ static int find_tables(struct db *db) {
 }
 
 static int open_files(struct db *db, const struct db_conf *conf) {
-    int rc = dbfile_check(db->path, NAMED);
+    int rc = dbfile_check(db->path, DB_NAMED);
     if (rc == 0 && conf->rdonly)
         return err_set(ECRDT_ENOENT, "there is no store in %s", db->path);
     if (rc == 0)
@@ -77,6 +77,8 @@ static int open_files(struct db *db, const struct db_conf *conf) {
                               conf->rdonly);
     if (rc >= 0)
         rc = db_env_open(db, db->path, conf);
+    if (rc >= 0 && conf->check)
+        rc = db_check_all(db);
     if (rc < 0)
         return rc;
     db->cleared += db_clear_readers(db);

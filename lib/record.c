@@ -41,11 +41,15 @@ static bool fits(slice stored, size_t page_size) {
            (uint64_t)pages * page_size >= HEADER + stored.len;
 }
 
-bool record_open(slice key, slice stored, size_t page_size, slice *value) {
-    if (stored.len < RECORD_CHECKSUM || !fits(stored, page_size))
+bool record_whole(slice key, slice stored, slice *value) {
+    if (stored.len < RECORD_CHECKSUM)
         return false;
     const uint8_t *p = stored.data;
     size_t n = stored.len - RECORD_CHECKSUM;
     *value = slice_of(p, n);
     return load32(p + n) == checksum(key, p, n);
+}
+
+bool record_open(slice key, slice stored, size_t page_size, slice *value) {
+    return fits(stored, page_size) && record_whole(key, stored, value);
 }

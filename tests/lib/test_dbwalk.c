@@ -1,0 +1,187 @@
+/* test_dbwalk.c: a sound file has no finding, and every page of it belongs to
+ * something; a flipped bit in the structure of any page is a finding. */
+#include "lib/dbwalk.h"
+#include "lib/db_inner.h"
+#include "tests/lib/kit.h"
+#include <fcntl.h>
+
+enum { ROWS = 2000, LARGE = 20000, PAGE = 4096, HEADER = 16 };
+
+static char *dir;
+static const char *file;
+static uint8_t *image;
+static size_t len;
+static uint64_t last_txn;
+
+static void put_rows(struct db *db, unsigned from, unsigned to, size_t size) {
+    struct db_txn *t = kit_begin(db, true);
+    struct buf v = {0};
+    char key[64];
+    for (unsigned i = from; i < to; i++) {
+        buf_clear(&v);
+        memset(buf_extend(&v, i % 100 ? size : LARGE), (int)i, size);
+        int n = sprintf(key, "%08u", i * 2654435761u % 100000007u);
+        assert_ok(db_put(t, DB_ITEMS, slice_of(key, (size_t)n), &v));
+        n = sprintf(key, "%c%u", DB_HEAD_PREFIX, i);
+        if (i % 10 == 0)
+            assert_ok(db_put(t, DB_HEADS, slice_of(key, (size_t)n), &v));
+    }
+    assert_ok(db_commit(t));
+    buf_free(&v);
+}
+
+static int setup(void **state) {
+    (void)state;
+    dir = tmpdir_make();
+    file = strdup(path_join(dir, "data.mdb"));
+    struct db *db = kit_open(dir, &kit_conf);
+    for (unsigned i = 0; i < ROWS; i += 100)
+        put_rows(db, i, i + 100, 60);
+    put_rows(db, 0, 300, 30); /* frees pages */
+    last_txn = db_last_txn(db);
+    db_close(db);
+    image = (uint8_t *)file_read(file, &len);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    free(image);
+    free((void *)(uintptr_t)file);
+    tmpdir_remove(dir);
+    return 0;
+}
+
+static int show(void *ctx, const char *line) {
+    bool *quiet = ctx;
+    if (!*quiet)
+        printf("# %s\n", line);
+    return 0;
+}
+
+/* Walks the file as it is. */
+static struct dbwalk walk(bool quiet, int *rc) {
+    struct dbwalk w = {
+        .txn = last_txn, .tables = DB_NAMED, .find = show, .ctx = &quiet};
+    w.fd = open(file, O_RDONLY | O_CLOEXEC);
+    assert_true(w.fd >= 0);
+    *rc = dbwalk(&w);
+    close(w.fd);
+    return w;
+}
+
+static void a_sound_file(void **state) {
+    (void)state;
+    int rc;
+    struct dbwalk w = walk(false, &rc);
+    assert_int_equal(rc, 0);
+    assert_int_equal(w.broken, 0);
+    assert_int_equal(w.damaged, 0);
+    assert_int_equal(w.lost, 0);
+    assert_in_range(w.rows, ROWS + ROWS / 10, ROWS * 2);
+    assert_in_range(w.pages, len / PAGE / 2, len / PAGE);
+}
+
+/* Writes n bytes of the file anew. */
+static void poke(size_t at, const void *data, size_t n) {
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, data, n, (off_t)at), (ssize_t)n);
+    close(fd);
+}
+
+/* Does a walk notice another bit in byte i of page p? */
+static bool noticed(size_t p, size_t i) {
+    size_t at = p * PAGE + i;
+    uint8_t b = image[at] ^ (uint8_t)(1 << (p + i) % 8);
+    int rc;
+    poke(at, &b, 1);
+    bool yes = walk(true, &rc).broken != 0;
+    poke(at, image + at, 1);
+    return yes && rc == 0;
+}
+
+/* Of each page of a tree: number, flags, bounds, the place of its first node.
+ * One whose number may change belongs to none: it is free. */
+static void flips_in_the_structure(void **state) {
+    (void)state;
+    unsigned pages = 0;
+    for (size_t p = 2; p < len / PAGE; p++) {
+        if (!noticed(p, 0))
+            continue;
+        uint16_t flags;
+        memcpy(&flags, image + p * PAGE + 10, sizeof flags);
+        bool nodes = flags == 1 || flags == 2;
+        for (size_t i = 0; i < (nodes ? HEADER + 2 : HEADER); i++)
+            if (i != 8 && i != 9 && !noticed(p, i)) /* padding */
+                fail_msg("page %zu, byte %zu", p, i);
+        pages++;
+    }
+    printf("# %u pages\n", pages);
+    assert_true(pages > 50);
+}
+
+/* Bits anywhere: if a walk finds nothing, LMDB gives what it gave before. */
+static void flips_anywhere(void **state) {
+    (void)state;
+    struct rng r = rng_seed();
+    unsigned broken = 0, damaged = 0, nothing = 0;
+    for (int i = 0; i < 1500; i++) {
+        size_t at = 2 * PAGE + rng_below(&r, len - 2 * PAGE);
+        uint8_t b = image[at] ^ (uint8_t)(1 << rng_below(&r, 8));
+        int rc;
+        poke(at, &b, 1);
+        struct dbwalk w = walk(true, &rc);
+        poke(at, image + at, 1);
+        assert_int_equal(rc, 0);
+        broken += w.broken != 0;
+        damaged += !w.broken && w.damaged;
+        nothing += !w.broken && !w.damaged;
+    }
+    printf("# %u broken pages, %u damaged records, %u nothing\n", broken,
+           damaged, nothing);
+    assert_true(broken && damaged && nothing);
+}
+
+static void cut_and_stale(void **state) {
+    (void)state;
+    int rc;
+    assert_int_equal(truncate(file, 5 * PAGE), 0);
+    walk(true, &rc);
+    assert_int_equal(rc, ECRDT_ECORRUPT);
+    file_write(file, image, len);
+    last_txn += 2; /* a snapshot that is not there */
+    walk(true, &rc);
+    assert_int_equal(rc, ECRDT_EBUSY);
+    last_txn -= 2;
+}
+
+static int stop(void *ctx, const char *line) {
+    (void)line;
+    ++*(int *)ctx;
+    return 1;
+}
+
+static void the_sink_stops_it(void **state) {
+    (void)state;
+    int calls = 0;
+    uint16_t all = 0xffff;
+    for (size_t p = 2; p < len / PAGE; p++)
+        poke(p * PAGE + 10, &all, sizeof all);
+    struct dbwalk w = {.txn = last_txn, .find = stop, .ctx = &calls};
+    w.fd = open(file, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(dbwalk(&w), ECRDT_ECANCELED);
+    assert_int_equal(calls, 1);
+    close(w.fd);
+    file_write(file, image, len);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sound_file),
+        cmocka_unit_test(flips_in_the_structure),
+        cmocka_unit_test(flips_anywhere),
+        cmocka_unit_test(cut_and_stale),
+        cmocka_unit_test(the_sink_stops_it),
+    };
+    return TEST_RUN_WITH(tests, setup, teardown);
+}
