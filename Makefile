@@ -22,8 +22,9 @@ CLI      := $(wildcard cli/*.c)
 EXAMPLES := $(wildcard examples/*.c)
 FUZZ     := $(wildcard fuzz/fuzz_*.c)
 TESTS    := $(sort $(shell find tests -name 'test_*.c'))
-HELPERS  := $(filter-out $(TESTS),$(wildcard tests/net/*.c tests/crash/*.c \
-              tests/history/*.c))
+RECORDER := tests/crash/recorder
+HELPERS  := $(filter-out $(TESTS) $(RECORDER).c,$(wildcard tests/net/*.c \
+              tests/crash/*.c tests/history/*.c))
 SCRIPTS  := $(filter-out %/lib.sh,$(wildcard tests/*/*.sh))
 QUICK    := $(filter-out %_long.sh,$(SCRIPTS))
 HOUSE    := $(wildcard tests/tidy.sh tests/install.sh tests/readme.sh \
@@ -197,7 +198,11 @@ $(call bin,$(TESTS) $(HELPERS)): %: %.o \
     $(BUILD)/librelay.a $(BUILD)/libcli.a $(SYNC_A)
 $(PROGRAMS):
 	$(LINK) $^ $(ALL_LIBS)
-test-programs: $(call bin,$(TESTS) $(FUZZ) $(HELPERS)) $(BUILD)/edgecrdt-sim
+# To be preloaded before a program: it records what that writes.
+$(BUILD)/$(RECORDER).so: $(BUILD)/$(RECORDER).o
+	$(LINK) -shared $^
+test-programs: $(call bin,$(TESTS) $(FUZZ) $(HELPERS)) \
+    $(BUILD)/edgecrdt-sim $(BUILD)/$(RECORDER).so
 fuzz-programs: $(call bin,$(FUZZ))
 
 .SECONDARY:

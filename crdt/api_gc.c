@@ -50,6 +50,7 @@ int ecrdt_gc(ecrdt_store *s, int64_t retention_ms, uint32_t budget_ms,
     r->bytes = g.bytes;
     r->more = rc == 1;
     gc_end(&g);
-    r->reclaimable_bytes = db_free_bytes(s->db);
+    if (rc >= 0) /* else the sentence is that of rc */
+        r->reclaimable_bytes = db_free_bytes(s->db);
     return rc;
 }

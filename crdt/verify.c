@@ -154,7 +154,9 @@ static void end_key(struct verify *v) {
     item_key_set(&k, v->bk->id, id, (uint16_t)(s->id_len - 1));
     int rc = keyhead_read(v->t, &k, &head);
     v->heads += rc == 1;
-    if (rc < 0)
+    if (rc < 0 && rc != ECRDT_ECORRUPT)
+        v->stop = rc;
+    else if (rc < 0)
         find(v, "bucket '%s' key %s: %s", v->bk->name, show(id, hex),
              ecrdt_errmsg());
     else if (head.live != s->live || head.total != s->total)
@@ -368,6 +370,8 @@ static int take_line(void *ctx, const char *line) {
 /* The pages first: only if they are sound may LMDB read them. */
 static int check_store(struct verify *v) {
     int rc = db_check_pages(v->t->db, take_line, v, &v->findings);
+    if (rc == ECRDT_ECORRUPT)
+        find(v, "%s", ecrdt_errmsg());
     if (rc <= 0)
         return rc;
     rc = replica_each_bucket(v->t, check_bucket, v);

@@ -146,15 +146,11 @@ ECRDT_API const char *ecrdt_version(void);
 enum ecrdt_flags {
     ECRDT_RDONLY = 1,    /* no writes through this handle                  */
     ECRDT_NOCREATE = 2,  /* fail with ECRDT_ENOENT if there is no store    */
-    ECRDT_RELAXED = 4,   /* a crash of the machine may lose the last
-                            commits, never the file                        */
+    ECRDT_RELAXED = 4,   /* power loss may take the last commits, not more */
     ECRDT_EPHEMERAL = 8, /* no sync: tmpfs, re-fetchable replicas; a store
                             from another boot is discarded at open         */
     ECRDT_FULL = 16,     /* durable at commit; the default                 */
-    ECRDT_CHECK = 32     /* read the whole data file before first use: LMDB
-                            trusts its pages, and a damaged one could be a
-                            signal or a wrong answer. For files that a failing
-                            disk or a copy by other means may have changed   */
+    ECRDT_CHECK = 32     /* read all pages first: no damaged one is used   */
 };
 
 /* Every field that is 0 means "default". Grows only at its end. */
@@ -569,9 +565,9 @@ typedef struct ecrdt_fold_report {
  * NULL. EINVAL if this store is not the heir. */
 ECRDT_API int ecrdt_fold(ecrdt_store *s, uint32_t flags, ecrdt_fold_report *r);
 
-/* Reads every record and recomputes what is derived: checksums, digests,
- * sizes, totals, clocks. Each finding goes to the sink as one line of text
- * without a newline. 0 = sound, ECRDT_ECORRUPT = there were findings. */
+/* Reads every page and record and recomputes what is derived: checksums,
+ * digests, sizes, totals, clocks. Each finding goes to the sink as one line of
+ * text without a newline. 0 = sound, ECRDT_ECORRUPT = there were findings. */
 ECRDT_API int ecrdt_verify(ecrdt_store *s, ecrdt_sink report, void *ctx);
 
 /* ---- hooks of the process: set them before the first open ---------------- */

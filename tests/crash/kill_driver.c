@@ -1,10 +1,12 @@
-/* kill_driver.c: writers, readers and relays on one or more stores, killed
- * and stopped at random; then every acknowledged write must be there.
+/* kill_driver.c: writers, readers, backups and relays on one or more stores,
+ * killed and stopped at random; then every acknowledged write must be there.
  *
  *     kill_driver KILLS WRITERS LEVEL STORE... [-- RELAY CONF...]
  *
  * LEVEL is full, relaxed or ephemeral. The relays, one per store, connect
- * the stores; all must come to the same content. Prints TAP. */
+ * the stores; all must come to the same content. Each finished backup is
+ * restored, opened and verified, and must hold what was acknowledged before it
+ * was begun. Prints TAP. */
 #include "tests/crash/kit.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +19,9 @@ enum {
     TAKEN_BACK = 5 /* each 5th commit removes what the 4th before it added */
 };
 
-enum kind { WRITER, READER, RELAY, KINDS };
-static const char *const kind_names[] = {"writers", "readers", "relays"};
+enum kind { WRITER, READER, RELAY, BACKUP, KINDS };
+static const char *const kind_names[] = {"writers", "readers", "relays",
+                                         "backups"};
 
 struct proc {
     enum kind kind;
@@ -41,7 +44,8 @@ static uint32_t level;
 static struct proc procs[PROCS_MAX];
 static struct life *lives;
 static size_t n_lives, cap_lives;
-static unsigned kills[KINDS], stops[KINDS], cases, failures;
+static unsigned kills[KINDS], stops[KINDS], cases, failures, n_killed;
+static uint64_t n_backups; /* that were finished and found right */
 static struct rng rng;
 
 static void result(bool ok, const char *what) {
@@ -134,6 +138,58 @@ static _Noreturn void read_on(const struct proc *p, int fd) {
     }
 }
 
+/* The number of elements that nobody will remove any more: once acknowledged,
+ * they only become more. */
+static uint64_t kept(ecrdt_store *s) {
+    int64_t added = 0, removed = 0;
+    ecrdt_txn *t = ecrdt_read(s);
+    ecrdt_counter_get(t, "b", ECRDT_STR("added"), &added);
+    ecrdt_counter_get(t, "b", ECRDT_STR("removed"), &removed);
+    ecrdt_abort(t);
+    return (uint64_t)(added - removed);
+}
+
+static void remove_backup(const char *path) {
+    static const char *const names[] = {"data.mdb",   "lock.mdb", "guard",
+                                        "lock.ecrdt", "wake",     "boot"};
+    char file[700];
+    for (int i = 0; i < 6; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, names[i]);
+        unlink(file);
+    }
+    snprintf(file, sizeof file, "%s/new/data.mdb", path);
+    unlink(file);
+    snprintf(file, sizeof file, "%s/new", path);
+    rmdir(file);
+    rmdir(path);
+}
+
+/* Opens the copy as one restores it, looks through it and writes to it. */
+static bool is_right(const char *copy, uint64_t least) {
+    ecrdt_store *s = patient_open(copy, ECRDT_CHECK);
+    bool ok = (relay || sound(s)) && ecrdt_verify(s, crash_print, NULL) == 0 &&
+              (relay || kept(s) >= least) &&
+              crash_set(s, "restored", "yes") == 0;
+    return ecrdt_close(s) == 0 && ok;
+}
+
+static _Noreturn void back_up(const struct proc *p, int fd) {
+    char copy[600];
+    snprintf(copy, sizeof copy, "%s.backup", stores[p->store]);
+    ecrdt_store *s = patient_open(stores[p->store], 0);
+    for (uint64_t n = 1;; n++) {
+        uint64_t least = kept(s);
+        remove_backup(copy); /* a killed one may have left it */
+        if (ecrdt_backup(s, copy) < 0 || !is_right(copy, least)) {
+            fprintf(stderr, "# backup: %s\n", ecrdt_errmsg());
+            _exit(3);
+        }
+        if (write(fd, &n, sizeof n) != sizeof n)
+            _exit(0);
+        usleep(20000);
+    }
+}
+
 static _Noreturn void run_relay(const struct proc *p, int fd) {
     char log[600];
     snprintf(log, sizeof log, "%s.log", confs[p->store]);
@@ -156,6 +212,7 @@ static void spawn(struct proc *p) {
         close(ends[0]);
         (p->kind == WRITER   ? write_on
          : p->kind == READER ? read_on
+         : p->kind == BACKUP ? back_up
                              : run_relay)(p, ends[1]);
     }
     close(ends[1]);
@@ -186,6 +243,8 @@ static void bury(struct proc *p, bool ours) {
     must(waitpid(p->pid, &status, 0) == p->pid);
     hear(p);
     close(p->fd);
+    if (p->kind == BACKUP)
+        n_backups += p->acked;
     if (!ours) {
         printf("# one of the %s ended by itself: %s %d\n", kind_names[p->kind],
                WIFSIGNALED(status) ? "signal" : "exit",
@@ -209,6 +268,7 @@ static void strike(struct proc *p) {
     }
     kill(p->pid, SIGKILL);
     kills[p->kind]++;
+    n_killed++;
     bury(p, true);
     spawn(p);
 }
@@ -240,10 +300,12 @@ static void torture(unsigned want) {
         tend();
         if (now_ms() < next)
             continue;
-        struct proc *p = &procs[rng_below(&rng, (uint64_t)n_procs)];
-        unsigned before = kills[WRITER] + kills[READER] + kills[RELAY];
-        strike(p);
-        n += kills[WRITER] + kills[READER] + kills[RELAY] - before;
+        strike(&procs[rng_below(&rng, (uint64_t)n_procs)]);
+        if (n_killed % 500 == 0 && n != n_killed) {
+            printf("# %u of %u killed\n", n_killed, want);
+            fflush(stdout);
+        }
+        n = n_killed;
         next = now_ms() + rng_below(&rng, relay ? 60 : 16);
     }
 }
@@ -349,6 +411,9 @@ static void judge_all(void) {
     for (int i = 0; i < KINDS; i++)
         printf("# %s: %u killed, %u stopped and continued\n", kind_names[i],
                kills[i], stops[i]);
+    printf("# %llu backups restored and verified meanwhile\n",
+           (unsigned long long)n_backups);
+    result(n_backups > 0, "backups were made, restored and verified");
 }
 
 static void arguments(int argc, char **argv) {
@@ -375,6 +440,7 @@ int main(int argc, char **argv) {
         for (int k = 0; k < atoi(argv[2]); k++)
             add_proc(WRITER, i, k);
         add_proc(READER, i, 0);
+        add_proc(BACKUP, i, 0);
         if (relay)
             add_proc(RELAY, i, 0);
     }
