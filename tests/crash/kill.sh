@@ -1,6 +1,6 @@
 #!/bin/bash
-# kill.sh: four writers and a reader on one store, killed and stopped at
-# random; every acknowledged commit must be there.
+# kill.sh: four writers, a reader and backups of one store, killed and stopped
+# at random; every acknowledged commit must be there.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-$PWD/build}
@@ -8,4 +8,4 @@ base=${TEST_TMPDIR:-/dev/shm}
 [ -w "$base" ] || base=/tmp
 tmp=$(mktemp -d "$base/edgecrdt-kill.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-"$BUILD/tests/crash/kill_driver" "${KILLS:-400}" 4 full "$tmp/store"
+"$BUILD/tests/crash/kill_driver" "${KILLS:-250}" 4 full "$tmp/store"
