@@ -235,8 +235,10 @@ static void check_item(struct verify *v, slice id, const struct item_parts *p,
     char hex[2 * ID_SHOWN + 4];
     const struct type *ty = type_of_tag(p->tag);
     int rc = ty ? item_decode(&v->it, rec) : ECRDT_ECORRUPT;
-    if (rc == ECRDT_ENOMEM)
+    if (rc == ECRDT_ENOMEM) {
         v->stop = rc;
+        return;
+    }
     if (rc < 0) {
         find(v, "bucket '%s' item %s: the record is malformed", v->bk->name,
              show(id, hex));
@@ -354,8 +356,8 @@ static int check_bucket(void *ctx, const char *name) {
     v->key = (struct key_sum){0};
     if (rc == ECRDT_OK)
         rc = read_items(v);
-    if (rc < 0)
-        return rc;
+    if (rc < 0 || v->stop)
+        return rc < 0 ? rc : v->stop;
     end_key(v);
     check_sums(v);
     rc = check_counts(v);

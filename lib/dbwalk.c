@@ -228,7 +228,8 @@ static bool grow_big(struct walk *w, size_t n) {
     return false;
 }
 
-/* A value in overflow pages, read to w->big. */
+/* A value in overflow pages, read to w->big. LMDB leaves a run as it is when a
+ * smaller value takes its place. */
 static bool big_value(struct walk *w, struct tree *t, uint64_t page,
                       const struct node *node) {
     struct raw_page head;
@@ -236,14 +237,15 @@ static bool big_value(struct walk *w, struct tree *t, uint64_t page,
     uint32_t count;
     memcpy(&no, node->value, sizeof no);
     uint64_t n = (sizeof head + node->size + w->page_size - 1) / w->page_size;
-    if (!take(w, t, no, n))
-        return bad(w, t, page, "a large value of it is not where it says");
-    if (!raw_read(w->out->fd, &head, sizeof head, no * w->page_size))
-        return bad(w, t, no, "it cannot be read");
+    if (no > w->last ||
+        !raw_read(w->out->fd, &head, sizeof head, no * w->page_size))
+        return bad(w, t, page, "a large value of it is outside of the file");
     memcpy(&count, &head.lower, sizeof count);
-    if (head.number != no || head.flags != RAW_OVERFLOW || count != n)
+    if (head.number != no || head.flags != RAW_OVERFLOW || count < n)
         return bad(w, t, no, "it does not begin a large value");
-    t->overflow += n;
+    if (!take(w, t, no, count))
+        return false;
+    t->overflow += count;
     return grow_big(w, node->size) &&
            (raw_read(w->out->fd, w->big, node->size,
                      no * w->page_size + sizeof head) ||
@@ -369,7 +371,7 @@ static void walk_all(struct walk *w, const struct raw_meta *m) {
     walk_tree(w, &tables);
     for (unsigned i = 0; i < w->n_named && !w->stop; i++)
         walk_tree(w, &w->named[i]);
-    if (w->n_named < w->out->tables && !w->out->broken)
+    if (w->n_named < w->out->tables && !w->out->broken && !w->stop)
         find(w, &w->out->broken, "the record of a table is missing");
     if (!w->stop)
         walk_tree(w, &unused);

@@ -23,6 +23,13 @@ static void put_rows(struct db *db, unsigned from, unsigned to, size_t size) {
         int n = sprintf(key, "%08u", i * 2654435761u % 100000007u);
         assert_ok(db_put(t, DB_ITEMS, slice_of(key, (size_t)n), &v));
         n = sprintf(key, "%c%u", DB_HEAD_PREFIX, i);
+        if (i % 200 == 0) { /* in the pages of a larger one */
+            buf_clear(&v);
+            memset(buf_extend(&v, 100), 1, 100);
+            n = sprintf(key, "%08u", i * 2654435761u % 100000007u);
+            assert_ok(db_put(t, DB_ITEMS, slice_of(key, (size_t)n), &v));
+            n = sprintf(key, "%c%u", DB_HEAD_PREFIX, i);
+        }
         if (i % 10 == 0)
             assert_ok(db_put(t, DB_HEADS, slice_of(key, (size_t)n), &v));
     }
