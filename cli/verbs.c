@@ -121,7 +121,9 @@ const struct verb verbs[] = {
      "figures of the store, or the limits",
      "--limits prints the limits that the library was built with, and\n"
      "needs no store. A reader that stands on an old snapshot keeps space\n"
-     "from being used again: it is named with its pid.\n"},
+     "from being used again: it is named with its pid. What the relay of the\n"
+     "store has counted since it started stands at the end (all of it with\n"
+     "--json, as relay_...; see help peers).\n"},
     {"gc", "", "DB", USE_WRITE, verb_gc, "[--retention TIME] [--budget TIME]",
      "drop old removal markers",
      "Those that have lain here for --retention (such as 30d, 12h, 90s;\n"
@@ -227,7 +229,14 @@ const struct verb verbs[] = {
      "What the relay (edgecrdtd) of this store last wrote down: name, key,\n"
      "role, who dials, state, events missing here and there, when last\n"
      "seen, and why not. Exits 0 if the relay runs and all peers are in\n"
-     "sync, else 1.\n"},
+     "sync, else 1.\n"
+     "\n"
+     "What the relay has counted since it started is shown too, as by stat:\n"
+     "unknown keys refused, links closed for what came over them, large\n"
+     "catch-ups, branches of one identity that were merged, heads that could\n"
+     "not be placed; parts of chunks that were refused, too early, not held\n"
+     "here, or whole ranges; audits, and those that found a difference. JSON\n"
+     "has each peer's share, and the relay's own as relay_...\n"},
     {"sync", "w+", "kTen", USE_WRITE, verb_sync,
      "[--key FILE] [--timeout S] [--realm R] [--name N] "
      "ed25519:KEY@HOST[:PORT]...",

@@ -115,6 +115,8 @@ int verb_sync(struct cli *c);
 
 /* The table of peers. */
 int verb_peers(struct cli *c);
+/* Adds what the relay counts: for people what is not 0; an exit code. */
+int peers_counts(struct cli *c);
 /* Adds the relay's lines to the status. */
 int peers_status(struct cli *c);
 

@@ -104,6 +104,81 @@ int peers_status(struct cli *c) {
     return rc < 0 ? out_failed(rc) : EXIT_YES;
 }
 
+/* ---- what the relay counts ------------------------------------------------
+ * Since it started: of the node itself, and of all peers. */
+
+static const struct count {
+    const char *name, *label; /* no label: people get a sentence of it */
+    bool of_peers;            /* the sum over their records */
+    size_t at;                /* in the record */
+} counts[] = {
+    {"relay_refused_keys", NULL, false,
+     offsetof(struct relay_record, refused_keys)},
+    {"relay_malformed", "links closed for what came", false,
+     offsetof(struct relay_record, malformed)},
+    {"relay_bulks", "large catch-ups", false,
+     offsetof(struct relay_record, bulks)},
+    {"relay_fork_merges", "branches merged", false,
+     offsetof(struct relay_record, fork_merges)},
+    {"relay_fork_unknown", "heads not placed", false,
+     offsetof(struct relay_record, fork_unknown)},
+    {"relay_refused_parts", "parts refused", true,
+     offsetof(struct peer_record, refused_parts)},
+    {"relay_ahead_parts", "parts that came too early", true,
+     offsetof(struct peer_record, ahead_parts)},
+    {"relay_foreign_parts", "parts not held here", true,
+     offsetof(struct peer_record, foreign_parts)},
+    {"relay_complete_parts", "complete parts", true,
+     offsetof(struct peer_record, complete_parts)},
+    {"relay_fp_refused", "fingerprints refused", true,
+     offsetof(struct peer_record, fp_refused)},
+    {"relay_audits", "audits", true, offsetof(struct peer_record, audits)},
+    {"relay_mismatches", "audits that failed", true,
+     offsetof(struct peer_record, mismatches)},
+};
+enum { COUNTS = sizeof counts / sizeof *counts };
+
+static uint64_t number_at(const void *record, size_t at) {
+    uint64_t v;
+    memcpy(&v, (const uint8_t *)record + at, sizeof v);
+    return v;
+}
+
+static uint64_t count_of(const struct known *p, const struct count *row) {
+    uint64_t sum = 0;
+    if (!row->of_peers)
+        return number_at(&p->relay, row->at);
+    for (size_t i = 0; i < p->n; i++)
+        sum += number_at(&p->peer[i], row->at);
+    return sum;
+}
+
+/* For people, what is not 0, below one line that says what it is. */
+static void print_counts(struct cli *c, const struct known *p) {
+    bool any = false;
+    for (size_t i = 0; i < COUNTS; i++) {
+        char label[40] = "";
+        uint64_t n = count_of(p, &counts[i]);
+        if (!c->json && (!n || !counts[i].label))
+            continue;
+        if (!c->json && !any)
+            puts("counted by the relay since it started:");
+        any = true;
+        if (!c->json)
+            snprintf(label, sizeof label, "  %s", counts[i].label);
+        out_item_uint(c, counts[i].name, label, n);
+    }
+}
+
+int peers_counts(struct cli *c) {
+    struct known p;
+    int rc = known_read(c, &p);
+    if (rc >= 0)
+        print_counts(c, &p);
+    known_free(&p);
+    return rc < 0 ? out_failed(rc) : EXIT_YES;
+}
+
 /* "3 s ago" and the like. */
 static void ago(char to[32], uint64_t now_ms, uint64_t then_ms) {
     uint64_t s = now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
@@ -147,7 +222,7 @@ static void human_peer(const struct known *p, const struct peer_record *r) {
         printf("  error: %s\n", r->error);
 }
 
-static void human_peers(const struct known *p) {
+static void human_peers(struct cli *c, const struct known *p) {
     const struct relay_record *r = &p->relay;
     char text[PEER_ERROR_MAX + 128];
     relay_sentence(p, text, sizeof text);
@@ -159,6 +234,7 @@ static void human_peers(const struct known *p) {
         printf("refused: %" PRIu64 " links by unknown keys; the last was %s "
                "from %s; if it is a friend, add it as a peer\n",
                r->refused_keys, r->refused_key, r->refused_address);
+    print_counts(c, p);
     if (!p->n)
         return;
     printf("\n%-16s %-15s %-5s %-7s %-13s %9s %9s  %s\n", "NAME", "KEY", "ROLE",
@@ -199,6 +275,9 @@ static void json_peer(struct cli *c, const struct known *p,
     out_uint(c, "bytes_in", r->bytes_in);
     out_uint(c, "bytes_out", r->bytes_out);
     out_uint(c, "refused_parts", r->refused_parts);
+    out_uint(c, "ahead_parts", r->ahead_parts);
+    out_uint(c, "complete_parts", r->complete_parts);
+    out_uint(c, "fp_refused", r->fp_refused);
     out_uint(c, "payload_in", r->payload_in);
     out_uint(c, "repeated_in", r->repeated_in);
     out_uint(c, "foreign_parts", r->foreign_parts);
@@ -206,6 +285,9 @@ static void json_peer(struct cli *c, const struct known *p,
     out_uint(c, "failures", r->failures);
     out_uint(c, "audits", r->audits);
     out_uint(c, "mismatches", r->mismatches);
+    for (size_t i = 0; i < COUNTS; i++)
+        if (!counts[i].of_peers)
+            out_uint(c, counts[i].name, count_of(p, &counts[i]));
     out_end(c);
 }
 
@@ -223,7 +305,7 @@ int verb_peers(struct cli *c) {
             json_peer(c, &p, &p.peer[i]);
     }
     if (!c->json)
-        human_peers(&p);
+        human_peers(c, &p);
     known_free(&p);
     return all ? EXIT_YES : EXIT_NO;
 }

@@ -284,8 +284,9 @@ int verb_stat(struct cli *c) {
     out_item_uint(c, "origins", "origins heard of", st.origins);
     out_item_uint(c, "last_txn", "commits", st.last_txn);
     print_readers(c, &st);
+    int code = peers_counts(c);
     out_end(c);
-    return EXIT_YES;
+    return code;
 }
 
 int verb_status(struct cli *c) {

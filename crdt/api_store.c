@@ -185,8 +185,7 @@ int ecrdt_stat_read(ecrdt_store *s, ecrdt_stats *out) {
     all.durability = s->durability;
     all.cleared_readers = st.cleared_readers;
     all.pidns_reads = atomic_load(&s->pidns_reads);
-    all.fork_merges = atomic_load(&s->fork_merges);
-    all.fork_unknown = atomic_load(&s->fork_unknown);
+    replica_fork_counts(s, &all.fork_merges, &all.fork_unknown);
     all.reclaimable_bytes = db_free_bytes(s->db);
     all.disk_bytes = db_bytes_held(s->db);
     memcpy(out, &all, all.size < sizeof all ? all.size : sizeof all);

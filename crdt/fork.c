@@ -547,6 +547,11 @@ int fork_restate(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
     return rc;
 }
 
+void replica_fork_counts(ecrdt_store *s, uint64_t *merges, uint64_t *unknown) {
+    *merges = atomic_load(&s->fork_merges);
+    *unknown = atomic_load(&s->fork_unknown);
+}
+
 void fork_log(ecrdt_txn *t, struct bucket *bk, const struct forks *fs) {
     atomic_fetch_add(&t->s->fork_merges, 1);
     for (size_t i = 0; i < fs->n; i++) {

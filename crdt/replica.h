@@ -51,6 +51,9 @@ int replica_digest(ecrdt_txn *t, const char *bucket, uint8_t out[16]);
  * FULL (nothing to do) and EPHEMERAL (exempt). */
 int replica_flush(ecrdt_store *s);
 
+/* Branches merged and heads that could not be placed, by this handle. */
+void replica_fork_counts(ecrdt_store *s, uint64_t *merges, uint64_t *unknown);
+
 /* Number of the newest commit, by whichever process. */
 uint64_t replica_txn_id(ecrdt_store *s);
 

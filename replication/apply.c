@@ -46,6 +46,7 @@ static struct apply_bulk *bulk_begin(struct apply *a, const char *bucket) {
     struct apply_bulk *b = &a->bulk[a->n_bulk++];
     *b = (struct apply_bulk){0};
     memcpy(b->bucket, bucket, sizeof b->bucket);
+    a->bulks++;
     return b;
 }
 

@@ -29,6 +29,7 @@ struct apply {
     ecrdt_store *store;
     struct apply_bulk *bulk;
     size_t n_bulk, bulk_cap;
+    uint64_t bulks;  /* begun, ever */
     size_t turn;     /* the session that comes first next time */
     uint64_t at_ms;  /* not before */
     unsigned busy;   /* attempts in a row that met a held lock */

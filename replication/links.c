@@ -287,7 +287,7 @@ void link_count(struct link *l) {
     struct link_count *c = &l->counted;
     const struct session_stats *st = &l->s->stats;
     const struct channel_stats *ch = channel_stats(l->s->channel);
-    uint64_t before = r->chunks_in + r->chunks_out + r->refused_parts;
+    uint64_t before = r->chunks_in + r->chunks_out + r->fp_refused;
     add(&r->bytes_in, &c->bytes_in, ch->bytes_in);
     add(&r->bytes_out, &c->bytes_out, ch->bytes_out);
     add(&r->chunks_in, &c->chunks_in, st->chunks_in);
@@ -298,8 +298,11 @@ void link_count(struct link *l) {
     add(&r->payload_in, &c->payload_in, st->payload_in);
     add(&r->repeated_in, &c->repeated_in, st->repeated_in);
     add(&r->foreign_parts, &c->foreign_parts, st->foreign_parts);
+    add(&r->ahead_parts, &c->ahead_parts, st->ahead_parts);
+    add(&r->complete_parts, &c->complete_parts, st->complete_parts);
+    add(&r->fp_refused, &c->fp_refused, st->fp_refused);
     r->buckets = l->s->mirrors.n;
-    if (before != r->chunks_in + r->chunks_out + r->refused_parts)
+    if (before != r->chunks_in + r->chunks_out + r->fp_refused)
         l->peer->dirty = true;
 }
 

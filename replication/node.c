@@ -76,9 +76,20 @@ static void status_of(struct node *n, struct peer *p) {
     peer_state_set(p, same ? PEER_IN_SYNC : PEER_SYNCING, NULL, wall_ms(n));
 }
 
+/* What the node counts by itself goes into its record. */
+static void count_self(struct node *n) {
+    struct relay_record *self = &n->peers.self;
+    uint64_t before = self->bulks + self->fork_merges + self->fork_unknown;
+    self->links = n->n_links;
+    self->bulks = n->gossip.apply.bulks;
+    replica_fork_counts(n->conf.store, &self->fork_merges, &self->fork_unknown);
+    if (before != self->bulks + self->fork_merges + self->fork_unknown)
+        n->peers.self_dirty = true;
+}
+
 void node_status(struct node *n) {
     n->status_ms = loop_now(n);
-    n->peers.self.links = n->n_links;
+    count_self(n);
     for (size_t i = 0; i < n->peers.n; i++)
         status_of(n, n->peers.p[i]);
 }

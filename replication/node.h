@@ -125,6 +125,7 @@ struct link {
         uint64_t bytes_in, bytes_out, chunks_in, chunks_out;
         uint64_t items_in, items_out, refused_parts, foreign_parts;
         uint64_t payload_in, repeated_in;
+        uint64_t ahead_parts, complete_parts, fp_refused;
     } counted; /* what the peer's record has of this link already */
     char address[LOOP_ADDRESS_MAX + 1];
 };

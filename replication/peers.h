@@ -67,6 +67,9 @@ struct peer_record {
     uint64_t items_in, items_out;
     uint64_t bytes_in, bytes_out; /* on the wire */
     uint64_t refused_parts;       /* of chunks, by our store */
+    uint64_t ahead_parts;         /* ... that build on what was missing here */
+    uint64_t complete_parts;      /* ... whole ranges: we were below a floor */
+    uint64_t fp_refused;          /* fingerprint messages nobody asked for */
     uint64_t payload_in;          /* bytes of events, of all chunks ... */
     uint64_t repeated_in;         /* ... that were here already */
     uint64_t foreign_parts;       /* ... and outside of what we hold */
@@ -93,6 +96,8 @@ struct relay_record {
     char refused_key[PEER_KEY_TEXT]; /* the last such key, "" if none */
     char refused_address[PEER_ADDRESS_MAX + 1];
     uint64_t malformed; /* links closed for what they sent */
+    uint64_t bulks;     /* catch-ups too large for one chunk that began */
+    uint64_t fork_merges, fork_unknown; /* of its handle: see ecrdt_stats */
     uint32_t n_listen;
     char listen[RELAY_LISTEN_MAX][PEER_ADDRESS_MAX + 1];
 };

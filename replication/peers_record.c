@@ -3,7 +3,7 @@
 #include "lib/err.h"
 #include "replication/peers.h"
 
-enum { RELAY_FIELDS = 16, RECORD_VERSION = 2 };
+enum { RELAY_FIELDS = 17, RECORD_VERSION = 3 };
 
 static const char *const state_names[PEER_STATES] = {
     "down",    "connecting", "handshake",   "syncing",
@@ -38,11 +38,12 @@ static void take_text(struct unpack *u, char *out, size_t max) {
 /* The numbers of a peer's record in their order on disk. */
 #define AT(field) offsetof(struct peer_record, field)
 static const size_t numbers[] = {
-    AT(since_ms),      AT(seen_ms),    AT(updated_ms),  AT(missing_here),
-    AT(missing_there), AT(buckets),    AT(chunks_in),   AT(chunks_out),
-    AT(items_in),      AT(items_out),  AT(bytes_in),    AT(bytes_out),
-    AT(refused_parts), AT(links),      AT(failures),    AT(audits),
-    AT(mismatches),    AT(payload_in), AT(repeated_in), AT(foreign_parts)};
+    AT(since_ms),      AT(seen_ms),        AT(updated_ms),  AT(missing_here),
+    AT(missing_there), AT(buckets),        AT(chunks_in),   AT(chunks_out),
+    AT(items_in),      AT(items_out),      AT(bytes_in),    AT(bytes_out),
+    AT(refused_parts), AT(links),          AT(failures),    AT(audits),
+    AT(mismatches),    AT(payload_in),     AT(repeated_in), AT(foreign_parts),
+    AT(ahead_parts),   AT(complete_parts), AT(fp_refused)};
 enum { NUMBERS = sizeof numbers / sizeof *numbers, PEER_FIELDS = 11 + NUMBERS };
 
 void peers_record_encode(struct buf *out, const struct peer_record *r) {
@@ -118,6 +119,10 @@ void relay_record_encode(struct buf *out, const struct relay_record *r) {
     put_text(out, r->refused_key);
     put_text(out, r->refused_address);
     pack_uint(out, r->malformed);
+    pack_array(out, 3);
+    pack_uint(out, r->bulks);
+    pack_uint(out, r->fork_merges);
+    pack_uint(out, r->fork_unknown);
     pack_uint(out, r->n_listen);
     pack_array(out, r->n_listen);
     for (uint32_t i = 0; i < r->n_listen; i++)
@@ -148,6 +153,11 @@ int relay_record_decode(slice value, struct relay_record *r) {
     take_text(&u, r->refused_address, PEER_ADDRESS_MAX);
     unpack_leave(&u);
     r->malformed = unpack_uint(&u);
+    unpack_array_exact(&u, 3);
+    r->bulks = unpack_uint(&u);
+    r->fork_merges = unpack_uint(&u);
+    r->fork_unknown = unpack_uint(&u);
+    unpack_leave(&u);
     r->n_listen = (uint32_t)unpack_uint_max(&u, RELAY_LISTEN_MAX);
     unpack_array_exact(&u, r->n_listen);
     for (uint32_t i = 0; i < r->n_listen && !u.err; i++)

@@ -374,6 +374,7 @@ void session_consumed(struct session *s, const struct chunk_report *r) {
     m->reset_due = m->reset_due || r->ahead;
     s->stats.items_in += r->applied;
     s->stats.ahead_parts += r->ahead;
+    s->stats.complete_parts += r->complete;
     s->stats.payload_in += r->payload;
     s->stats.repeated_in += r->repeated;
     s->stats.refused_parts += r->refused;

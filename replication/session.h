@@ -83,6 +83,7 @@ struct session_stats {
     uint64_t fp_stale;        /* SAMEs that changes here had overtaken */
     /* noted when applied */
     uint64_t items_in, refused_parts, ahead_parts, foreign_parts;
+    uint64_t complete_parts;
     uint64_t payload_in, repeated_in; /* bytes, and of what was here before */
 };
 

@@ -15,6 +15,8 @@ static void put(const char *name, const struct buf *value) {
     assert_ok(ecrdt_close(s));
 }
 
+static uint64_t fork_merges; /* that the relay tells of */
+
 static void put_relay(bool running, uint64_t updated_ms) {
     static struct relay_record r;
     struct buf b = {0};
@@ -25,6 +27,7 @@ static void put_relay(bool running, uint64_t updated_ms) {
     strcpy(r.status, running ? "running" : "stopped");
     r.running = running;
     r.pid = 4711;
+    r.fork_merges = fork_merges;
     r.started_ms = updated_ms;
     r.updated_ms = updated_ms;
     relay_record_encode(&b, &r);
@@ -48,6 +51,7 @@ static void put_peer(char id, enum peer_state state, uint64_t missing,
     r.configured = true;
     r.seen_ms = r.updated_ms = r.since_ms = os_wall_ms() - 5000;
     r.missing_here = missing;
+    r.ahead_parts = missing;
     peers_record_encode(&b, &r);
     assert_int_equal(b.err, 0);
     put(r.key, &b);
@@ -114,6 +118,37 @@ static void a_relay_that_is_gone(void **state) {
     assert_non_null(strstr(out, "stopped at"));
 }
 
+/* The relay's own counts and the sums over its peers: what is 0 is not worth
+ * a line to people. */
+static void what_the_relay_counts(void **state) {
+    (void)state;
+    put_relay(true, os_wall_ms());
+    put_peer('B', PEER_IN_SYNC, 0, "");
+    put_peer('C', PEER_IN_SYNC, 0, "");
+    sh("% stat");
+    assert_int_equal(code, 0);
+    assert_null(strstr(out, "counted by the relay"));
+    fork_merges = 3;
+    put_relay(true, os_wall_ms());
+    put_peer('B', PEER_SYNCING, 4, "");
+    put_peer('C', PEER_SYNCING, 5, "");
+    static const char *const verbs[] = {"% stat", "% peers"};
+    for (size_t i = 0; i < 2; i++) {
+        sh(verbs[i]);
+        assert_non_null(strstr(out, "counted by the relay since it started"));
+        assert_non_null(strstr(out, "branches merged      3\n"));
+        assert_non_null(strstr(out, "parts that came too early 9\n"));
+        assert_null(strstr(out, "heads not placed"));
+    }
+    sh("% stat --json");
+    assert_int_equal(json_number(0, "relay_fork_merges"), 3);
+    assert_int_equal(json_number(0, "relay_fork_unknown"), 0);
+    assert_int_equal(json_number(0, "relay_ahead_parts"), 9);
+    sh("% peers --json");
+    assert_int_equal(json_number(1, "ahead_parts"), 5);
+    assert_int_equal(json_number(1, "relay_fork_merges"), 3);
+}
+
 static void damaged_records_are_an_error(void **state) {
     (void)state;
     struct buf b = {0};
@@ -124,6 +159,8 @@ static void damaged_records_are_an_error(void **state) {
     assert_int_equal(code, 65);
     sh("%");
     assert_int_equal(code, 65);
+    sh("% stat");
+    assert_int_equal(code, 65);
 }
 
 int main(void) {
@@ -132,6 +169,7 @@ int main(void) {
         cmocka_unit_test(all_in_sync),
         cmocka_unit_test(one_behind),
         cmocka_unit_test(a_relay_that_is_gone),
+        cmocka_unit_test(what_the_relay_counts),
         cmocka_unit_test(damaged_records_are_an_error),
     };
     return TEST_RUN_WITH(tests, run_setup, run_teardown);

@@ -162,6 +162,19 @@ check 'the cores agree, without the twins' agree b 20000 core far e2
 check 'someone says that there were two' eval \
     'logged far "two stores wrote with one identity" 1 ||
      logged core "two stores wrote with one identity" 1'
+merges() { # NODE: branches that its relay merged, as its own record says
+    "$E" -s "$tmp/$1" --json stat |
+        sed -n 's/.*"relay_fork_merges": *\([0-9]*\).*/\1/p'
+}
+merged() { [ $(($(merges core) + $(merges far))) -ge 1 ]; }
+counted() {
+    for _ in $(seq 100); do
+        merged && return
+        sleep 0.05
+    done
+    return 1
+}
+check 'and stat counts it' counted
 for n in core far e2; do
     check "$n has what the left one wrote" has $n gone-left-5 one
     check "$n has what the right one wrote" has $n gone-right-3 two

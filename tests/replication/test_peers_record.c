@@ -14,7 +14,10 @@ static void peers_travel(void **state) {
                             .missing_here = 3,
                             .missing_there = UINT64_MAX,
                             .bytes_in = 1000,
-                            .failures = 9};
+                            .failures = 9,
+                            .ahead_parts = 10,
+                            .complete_parts = 11,
+                            .fp_refused = 12};
     struct peer_record b;
     struct buf v = {0};
     (void)state;
@@ -40,6 +43,10 @@ static void relays_travel(void **state) {
                              .running = true,
                              .pid = 77,
                              .refused_keys = 4,
+                             .malformed = 5,
+                             .bulks = 6,
+                             .fork_merges = 7,
+                             .fork_unknown = UINT64_MAX,
                              .n_listen = 2};
     struct relay_record b;
     struct buf v = {0};
