@@ -1,6 +1,7 @@
 /* args.c: the command line: options before or after the operands, binary
  * operands as hex digits, and "-" for standard input. */
 #include "cli/cli.h"
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -66,7 +67,8 @@ bool args_size(const char *text, uint64_t *out) {
     static const char units[] = "KMGT";
     char digits[24];
     size_t n = strlen(text);
-    const char *unit = n > 1 ? strchr(units, text[n - 1] & ~0x20) : NULL;
+    int last = n > 1 ? toupper((unsigned char)text[n - 1]) : 0;
+    const char *unit = last ? strchr(units, last) : NULL;
     int64_t v;
     n -= unit != NULL;
     if (n >= sizeof digits)
@@ -211,11 +213,19 @@ static int help_and_stop(const struct cli *c) {
     return stop(help_print(c->verb ? c->verb->name : NULL));
 }
 
+/* The next option, -1 where an operand or the end comes. Behind a "--" that
+ * stood before other options getopt goes back to it at the end: we do not. */
+static int next_option(int argc, char **argv) {
+    int at = optind, letter = getopt_long(argc, argv, "+:s:h", options, NULL);
+    if (optind < at)
+        optind = at;
+    return letter;
+}
+
 /* Takes options up to the first operand. */
 static int parse_options(struct cli *c, int argc, char **argv) {
     int letter, rc = 0;
-    while (!rc &&
-           (letter = getopt_long(argc, argv, "+:s:h", options, NULL)) != -1) {
+    while (!rc && (letter = next_option(argc, argv)) != -1) {
         const char *verb = c->verb ? c->verb->name : NULL;
         if (letter == '?' || letter == ':')
             return stop(out_error(

@@ -33,6 +33,8 @@ static void needed_operands_are_literal(void **state) {
     expect(0, "2\n", "% sadd b s a -- --json");
     expect(0, "--json\na\n", "% smembers b s");
     expect(0, "--json\n", "% smembers b s -- --j");
+    sh("% -- sadd b s a c --json"); /* a "--" before the verb ends nothing */
+    assert_int_equal(json_number(0, "added"), 1);
 }
 
 static void dash_reads_standard_input(void **state) {
@@ -101,6 +103,7 @@ static void times_and_sizes(void **state) {
     assert_true(args_size("4M", &v));
     assert_int_equal(v, 4 << 20);
     assert_false(args_size("0", &v));
+    assert_false(args_size("5 ", &v)); /* a blank is no unit */
 }
 
 static void numbers_are_strict(void **state) {
