@@ -158,6 +158,9 @@ void crypto_base64(char *out, const uint8_t *in, size_t n) {
 
 bool crypto_unbase64(uint8_t *out, size_t n, const char *in, size_t in_len) {
     size_t got = 0;
+    for (size_t i = 0; i < in_len; i++) /* libsodium takes some for letters */
+        if ((uint8_t)in[i] > 0x7f)
+            return false;
     return sodium_base642bin(out, n, in, in_len, NULL, &got, NULL, BASE64URL) ==
                0 &&
            got == n;

@@ -254,8 +254,20 @@ static void base64_is_strict(void **state) {
     (void)state;
     uint8_t b[4];
     assert_true(crypto_unbase64(b, 2, "AAA", 3));
-    static const char *const bad[] = {"AAB",  "AA",  "AAAA", "A",    "",
-                                      "AAA=", "AA ", "AA+",  "AA\n", "A=A"};
+    static const char *const bad[] = {"AAB",
+                                      "AA",
+                                      "AAAA",
+                                      "A",
+                                      "",
+                                      "AAA=",
+                                      "AA ",
+                                      "AA+",
+                                      "AA\n",
+                                      "A=A",
+                                      "A\xc5"
+                                      "A",
+                                      "\x9d"
+                                      "AA"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (crypto_unbase64(b, 2, bad[i], strlen(bad[i])))
             fail_msg("\"%s\" was taken", bad[i]);
