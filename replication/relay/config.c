@@ -286,6 +286,10 @@ static int parse(const char *path, cfg_t **out) {
                          "configuration",
                          path);
     default:
+        if (!*complaint) /* libconfuse is silent about some */
+            snprintf(complaint, sizeof complaint,
+                     "%.700s:%d: this is no setting: write name = value", path,
+                     cfg->line);
         return err_set(ECRDT_EINVAL, "%s", complaint);
     }
 }

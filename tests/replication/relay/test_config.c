@@ -102,6 +102,7 @@ static void mistakes_are_named_with_their_line(void **state) {
         {BASE "subscribe_others = \"some\"\n", ":3: subscribe_others"},
         {BASE "store = {\n", ":3: "},
         {"\"", ":1: "},
+        {"store = /\"\"s\x02+x\n", ":"}, /* libconfuse says nothing */
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
