@@ -21,6 +21,7 @@ RELAY    := $(wildcard replication/relay/*.c)
 CLI      := $(wildcard cli/*.c)
 EXAMPLES := $(wildcard examples/*.c)
 FUZZ     := $(wildcard fuzz/fuzz_*.c)
+SEEDS    := fuzz/make_seeds.c
 TESTS    := $(sort $(shell find tests -name 'test_*.c'))
 RECORDER := tests/crash/recorder
 HELPERS  := $(filter-out $(TESTS) $(RECORDER).c,$(wildcard tests/net/*.c \
@@ -33,7 +34,7 @@ HOUSE    := $(wildcard tests/tidy.sh tests/install.sh tests/readme.sh \
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 bin = $(patsubst %.c,$(BUILD)/%,$(1))
 PROGRAMS := $(addprefix $(BUILD)/edgecrdt,d -bench -sim) $(BUILD)/edgecrdt \
-            $(call bin,$(EXAMPLES) $(FUZZ) $(TESTS) $(HELPERS))
+            $(call bin,$(EXAMPLES) $(FUZZ) $(SEEDS) $(TESTS) $(HELPERS))
 TOOLS    := $(if $(RELAY),$(BUILD)/edgecrdtd) $(if $(CLI),$(BUILD)/edgecrdt)
 
 # ---- flags ------------------------------------------------------------------
@@ -57,8 +58,8 @@ say  = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 # ---- what people ask for ----------------------------------------------------
 .DEFAULT_GOAL := all
 .PHONY: all build check check-long mutants mutants-sim demo demo-survive bench \
-        bench-plot fuzz sim asan tsan install uninstall format tidy deps \
-        clean help FORCE \
+        bench-plot fuzz fuzz-afl fuzz-seeds coverage sim asan tsan install \
+        uninstall format tidy deps clean help FORCE \
         libraries test-programs fuzz-programs sanitized
 MAKE_IT = @+$(MAKE) --no-print-directory -j$(JOBS)
 RUN_IT  = @BUILD=$(abspath $(BUILD)) tests/run.sh -j $(JOBS)
@@ -108,13 +109,40 @@ bench bench-plot: deps ## speed beside raw LMDB and SQLite; drawn to docs/
 	$(MAKE_IT) all $(BUILD)/edgecrdt-bench
 	@$(BUILD)/edgecrdt-bench $(if $(@:bench=),--svg docs/bench.svg) $(ARGS)
 
-SECONDS ?= 60
-fuzz: deps ## clang's libFuzzer, SECONDS=60 for each target
-	$(if $(FUZZ),,$(error fuzz/ holds no fuzz_*.c yet))
-	$(MAKE_IT) BUILD=$(BUILD)-fuzz CC=clang LDFLAGS=-fsanitize=fuzzer \
-	    SANITIZE=fuzzer-no-link,address,undefined fuzz-programs
-	@for f in $(FUZZ:fuzz/fuzz_%.c=%); do $(BUILD)-fuzz/fuzz/fuzz_$$f \
-	    -max_total_time=$(SECONDS) fuzz/seeds/$$f || exit 1; done
+# Without pointer-overflow, which takes NULL + 0 of an empty slice for one.
+MINUTES ?= 1
+FUZZED   = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)-fuzz CC=clang \
+           LDFLAGS=-fsanitize=fuzzer FUZZ_MAIN= WERROR=1 \
+           SANITIZE=fuzzer-no-link,address,undefined \
+           CPPFLAGS=-fno-sanitize=pointer-overflow \
+           CFLAGS='-O1 -g -fprofile-instr-generate -fcoverage-mapping'
+fuzz: ## libFuzzer, two targets at a time: MINUTES=1 each, TARGETS='frame ...'
+	@packaging/deps.sh fuzz
+	@+$(FUZZED) fuzz-programs
+	@BUILD=$(abspath $(BUILD))-fuzz fuzz/run.sh -j $(JOBS) \
+	    -t $$(($(MINUTES) * 60)) $(or $(TARGETS),$(FUZZ:fuzz/fuzz_%.c=%))
+
+fuzz-afl: ## AFL++ on one target: TARGETS=frame MINUTES=1
+	@packaging/deps.sh fuzz afl
+	$(MAKE_IT) BUILD=$(BUILD)-afl CC=afl-clang-fast LDFLAGS=-fsanitize=fuzzer \
+	    FUZZ_MAIN= SANITIZE=fuzzer-no-link,address \
+	    $(BUILD)-afl/fuzz/fuzz_$(TARGETS)
+	@AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 afl-fuzz \
+	    -V $$(($(MINUTES) * 60)) -m none -i fuzz/seeds/$(TARGETS) \
+	    -o $(BUILD)-afl/out $(BUILD)-afl/fuzz/fuzz_$(TARGETS)
+
+fuzz-seeds: ## writes fuzz/seeds anew, as the formats are now
+	$(MAKE_IT) $(call bin,$(SEEDS))
+	@rm -rf fuzz/seeds && $(call bin,$(SEEDS)) fuzz/seeds
+
+coverage: deps ## what the quick tests run; ARGS=-v names what they do not
+	@packaging/deps.sh coverage
+	$(MAKE_IT) BUILD=$(BUILD)-cov CFLAGS='-O0 -g --coverage' all test-programs
+	@find $(BUILD)-cov -name '*.gcda' -delete
+	@BUILD=$(abspath $(BUILD))-cov tests/run.sh -j $(JOBS) -t 900 \
+	    $(patsubst $(BUILD)/%,$(BUILD)-cov/%,$(call bin,$(TESTS) $(FUZZ))) \
+	    $(QUICK)
+	@tests/coverage.py $(BUILD)-cov $(ARGS)
 
 sim: deps ## the simulator, with ARGS
 	$(MAKE_IT) $(BUILD)/edgecrdt-sim
@@ -136,7 +164,7 @@ deps: ## installs what is missing (Debian)
 	@packaging/deps.sh
 
 clean: ## removes the build folders
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan fuzz afl cov)
 
 help: ## this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1:/p' Makefile | \
@@ -191,8 +219,16 @@ $(BUILD)/edgecrdt-bench: $(call obj,$(wildcard bench/*.c)) $(SYNC_A)
 $(BUILD)/edgecrdt-sim: $(call obj,$(wildcard fuzz/sim/*.c) \
     tests/support/support.c) $(SYNC_A)
 $(call bin,$(EXAMPLES)): %: %.o $(BUILD)/public/libedgecrdt-sync.a
-$(call bin,$(FUZZ)): %: %.o $(SYNC_A) \
-    $(if $(findstring fuzzer,$(SANITIZE)),,$(BUILD)/fuzz/replay.o)
+# Targets and seeds live in a world of their own: see fuzz/fuzz.c. A fuzzing
+# engine brings its own main() instead of the one that replays seeds.
+FUZZ_MAIN = $(BUILD)/fuzz/replay.o
+$(call bin,$(SEEDS)): $(call obj,$(SEEDS))
+$(call bin,$(FUZZ)): %: %.o $(FUZZ_MAIN)
+$(call bin,$(FUZZ) $(SEEDS)): $(BUILD)/fuzz/fuzz.o \
+    $(call obj,$(wildcard tests/support/*.c)) \
+    $(BUILD)/librelay.a $(BUILD)/libcli.a $(SYNC_A)
+$(call bin,$(FUZZ) $(SEEDS)): private LDFLAGS += -Wl,--wrap=os_wall_ms \
+    -Wl,--wrap=crypto_random -Wl,--wrap=crypto_sign_key_new
 $(call bin,$(TESTS) $(HELPERS)): %: %.o \
     $(call obj,$(wildcard tests/support/*.c)) \
     $(BUILD)/librelay.a $(BUILD)/libcli.a $(SYNC_A)

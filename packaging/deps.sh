@@ -2,6 +2,8 @@
 # deps.sh: makes sure that what the build and the checks need is installed.
 #   packaging/deps.sh           installs what is missing (Debian, apt-get)
 #   packaging/deps.sh --check   only says what is missing; exit 1 if anything
+#   packaging/deps.sh GROUP...  the same with what single targets need: fuzz,
+#                               afl, coverage
 # Touches neither the network nor apt when nothing is missing.
 set -eu
 
@@ -27,6 +29,25 @@ clang-format     cmd:clang-format
 procps           cmd:pgrep
 faketime         cmd:faketime
 '
+needs_fuzz='
+clang            cmd:clang
+llvm             cmd:llvm-cov
+'
+needs_afl='
+afl++            cmd:afl-clang-fast
+'
+needs_coverage='
+python3          cmd:python3
+'
+for group in "$@"; do
+    case $group in
+    --check) ;;
+    fuzz) needs=$needs$needs_fuzz ;;
+    afl) needs=$needs$needs_afl ;;
+    coverage) needs=$needs$needs_coverage ;;
+    *) echo "deps.sh: there is no group $group" >&2 && exit 2 ;;
+    esac
+done
 
 has_pc() {
     command -v pkg-config >/dev/null && pkg-config --exists "$1"

@@ -87,7 +87,7 @@ layers() {
              else if (to > from)
                  print at "points back up to " $3
              else if (to == from && to >= 5 && top($1) != top($3) &&
-                      $3 !~ /^tests\/support\//)
+                      $3 !~ /^tests\/(support|laws)\//)
                  print at "points sideways to " $3
          }' "$tmp/includes"
 }
