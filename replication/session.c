@@ -92,7 +92,7 @@ void session_bye(struct session *s, enum bye_code code, uint64_t now_ms,
         return;
     }
     struct buf body = {0};
-    message_bye_encode(&body, code, sentence);
+    message_bye_encode(&body, (uint8_t)code, sentence);
     if (!body.err)
         channel_send(s->channel, MESSAGE_BYE, buf_slice(&body), now_ms);
     buf_free(&body);
