@@ -133,7 +133,7 @@ fuzz-afl: ## AFL++ on one target: TARGETS=frame MINUTES=1
 
 fuzz-seeds: ## writes fuzz/seeds anew, as the formats are now
 	$(MAKE_IT) $(call bin,$(SEEDS))
-	@rm -rf fuzz/seeds && $(call bin,$(SEEDS)) fuzz/seeds
+	@$(call bin,$(SEEDS)) fuzz/seeds
 
 coverage: deps ## what the quick tests run; ARGS=-v names what they do not
 	@packaging/deps.sh coverage

@@ -53,10 +53,14 @@ static struct channel *meet(struct rogue *r, bool initiator) {
     return ch;
 }
 
-/* Records of the input, each behind its length; 0xff stands for a full one. */
-static int say(struct rogue *r, struct channel *ch, struct fuzz_in *in) {
+/* Records of the input, each behind its length; 0xff stands for a full one, of
+ * which there are some (fulls) at most. */
+static int say(struct rogue *r, struct channel *ch, struct fuzz_in *in,
+               unsigned *fulls) {
     static uint8_t plain[NOISE_PLAIN_MAX];
     uint8_t n = fuzz_byte(in);
+    if (n == 255 && ++*fulls > 6)
+        n = 254;
     slice text = fuzz_take(in, n == 255 ? 2 : n);
     size_t len = n == 255 ? NOISE_PLAIN_MAX : text.len;
     memset(plain, 0, n == 255 ? sizeof plain : 0);
@@ -81,8 +85,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool initiator = fuzz_byte(&in) & 1;
     struct channel *ch = meet(&r, initiator);
     int rc = 0;
+    unsigned fulls = 0;
     while (in.p < in.end && rc >= 0) {
-        rc = say(&r, ch, &in);
+        rc = say(&r, ch, &in, &fulls);
         while (rc >= 0 && (rc = channel_next(ch, &ev)) == 1)
             FUZZ_CHECK(ev.kind == CHANNEL_MESSAGE && ev.body.len <= LIMIT &&
                        channel_accepted(ch));
