@@ -198,8 +198,195 @@ static void buckets_have_clocks_of_their_own(void **state) {
     ecrdt_abort(t);
 }
 
+/* ---- records as we never write them ---- */
+
+/* Stores a value of so many bytes for (number, origin 1), under a key of
+ * key_len bytes. */
+static void put_raw(ecrdt_txn *t, uint32_t no, size_t key_len, size_t len) {
+    struct buf value = {0};
+    uint8_t key[4 + 4 + ORIGIN_SIZE] = {0};
+    store32(key, kit_bucket(t)->id);
+    store32(key + 4, no);
+    memcpy(key + 8, origin(1), ORIGIN_SIZE);
+    if (len)
+        memset(buf_extend(&value, len), 1, len);
+    assert_ok(db_put(t->db, DB_CLOCKS, slice_of(key, key_len), &value));
+    buf_free(&value);
+}
+
+static void a_damaged_clock_is_an_error(void **state) {
+    static const struct {
+        size_t key, value;
+    } rows[] = {{24, 0}, {24, 8}, {24, 24}, {24, 17 * 16}, {23, 16}};
+    (void)state;
+    kit_set(0, "a", "x");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct vv v = {0};
+        uint64_t least;
+        ecrdt_txn *t = kit_write(0);
+        put_raw(t, 0, rows[i].key, rows[i].value);
+        if (rows[i].value < 16)
+            assert_code(ECRDT_ECORRUPT,
+                        clocks_least(t, kit_bucket(t), origin(1), &least));
+        assert_code(ECRDT_ECORRUPT, clocks_load(t, kit_bucket(t)));
+        ecrdt_abort(t);
+        t = kit_write(0);
+        put_raw(t, CLOCK_FLOOR, rows[i].key, rows[i].value);
+        if (rows[i].key == 24)
+            assert_code(
+                ECRDT_ECORRUPT,
+                clocks_raise(t, kit_bucket(t), CLOCK_FLOOR, origin(1), 3));
+        assert_code(ECRDT_ECORRUPT,
+                    clocks_vector(t, kit_bucket(t), CLOCK_FLOOR, &v));
+        ecrdt_abort(t);
+        vv_free(&v);
+    }
+    kit_sound(0);
+}
+
+static void damaged_cuts_are_an_error(void **state) {
+    static const uint8_t far_off[6] = {0, 0, 0, 1, 0, 9},
+                         too_long[6 + 600] = {0, 0, 0, 1, 2, 88};
+    const slice rows[] = {slice_of("abc", 3), slice_of(far_off, 6),
+                          slice_of(too_long, sizeof too_long)};
+    (void)state;
+    kit_set(0, "a", "x");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t least;
+        ecrdt_txn *t = kit_write(0);
+        struct bucket *bk = kit_bucket(t);
+        buf_put(&bk->head.cuts, rows[i].data, rows[i].len);
+        assert_code(ECRDT_ECORRUPT, clocks_least(t, bk, origin(1), &least));
+        assert_code(ECRDT_ECORRUPT, clocks_load(t, bk));
+        ecrdt_abort(t);
+    }
+}
+
+static void an_unknown_author_is_an_error(void **state) {
+    uint64_t least;
+    (void)state;
+    kit_set(0, "a", "x");
+    for (int i = 0; i < 3; i++) {
+        ecrdt_txn *t = kit_write(0);
+        struct bucket *bk = kit_bucket(t);
+        bk->head.me = 12345;
+        assert_code(ECRDT_ECORRUPT,
+                    i == 0   ? clocks_load(t, bk)
+                    : i == 1 ? clocks_save(t, bk)
+                             : clocks_least(t, bk, origin(1), &least));
+        ecrdt_abort(t);
+    }
+}
+
+/* A transaction that failed stays failed: nothing more is written. */
+static void a_failed_transaction_stays_failed(void **state) {
+    struct vv v = {0};
+    size_t at;
+    (void)state;
+    kit_set(0, "a", "x");
+    ecrdt_txn *t = kit_write(0);
+    struct bucket *bk = kit_bucket(t);
+    assert_ok(clocks_load(t, bk));
+    assert_ok(ranges_cut(&bk->was, slice_str("m"), 77, &at));
+    assert_ok(vv_raise(&bk->was.r[at - 1].clk, origin(3), 1, 1));
+    assert_ok(vv_raise(&v, origin(2), 1, 1));
+    db_stick(t->db, ECRDT_EIO);
+    assert_code(ECRDT_EIO, clocks_save(t, bk)); /* drops the range */
+    assert_ok(vv_raise(&bk->rs.r[0].clk, origin(2), 1, 1));
+    assert_code(ECRDT_EIO, clocks_save(t, bk)); /* puts the entry */
+    assert_code(ECRDT_EIO, clocks_raise_all(t, bk, CLOCK_FLOOR, &v));
+    assert_code(ECRDT_EIO, ecrdt_commit(t));
+    vv_free(&v);
+    kit_sound(0);
+}
+
+/* Without its head record a bucket has no clock. */
+static void a_damaged_head_is_an_error(void **state) {
+    struct ranges rs = {0};
+    struct vv v = {0};
+    struct buf value = {0};
+    struct bucket *bk;
+    uint64_t least;
+    uint8_t head[5] = {DB_HEAD_PREFIX};
+    (void)state;
+    kit_set(0, "a", "x");
+    ecrdt_txn *t = kit_write(0);
+    store32(head + 1, kit_bucket(t)->id);
+    buf_put(&value, "?", 1);
+    assert_ok(db_put(t->db, DB_HEADS, slice_of(head, 5), &value));
+    assert_ok(ecrdt_commit(t));
+    for (int i = 0; i < 3; i++) {
+        t = kit_read(0);
+        assert_code(1, txn_bucket(t, KIT_B, false, &bk));
+        assert_code(ECRDT_ECORRUPT, i == 0 ? clocks_load(t, bk)
+                                    : i == 1
+                                        ? clocks_least(t, bk, origin(1), &least)
+                                        : replica_clock(t, KIT_B, &rs, &v));
+        ecrdt_abort(t);
+    }
+    buf_free(&value);
+}
+
+/* Memory runs out at the n-th allocation of a load, for every n. */
+static void every_allocation_of_a_load_may_fail(void **state) {
+    unsigned long n = 0;
+    int rc;
+    (void)state;
+    kit_set(1, "a", "x");
+    kit_set(1, "z", "x");
+    kit_set(0, "b", "x");
+    kit_try_by(0, 1, 1);
+    do {
+        struct ranges rs = {0};
+        struct vv v = {0};
+        ecrdt_txn *t = kit_write(0);
+        struct bucket *bk = kit_bucket(t);
+        uint64_t least;
+        fault_alloc_at(++n);
+        rc = clocks_least(t, bk, origin(1), &least);
+        rc = rc < 0 ? rc : replica_clock(t, KIT_B, &rs, &v);
+        rc = rc < 0 ? rc : clocks_save(t, bk);
+        bool hit = fault_alloc_hit();
+        fault_alloc_at(0);
+        assert_code(hit ? ECRDT_ENOMEM : ECRDT_OK, rc);
+        ecrdt_abort(t);
+        ranges_free(&rs);
+        vv_free(&v);
+    } while (rc < 0);
+    assert_true(n > 5);
+    kit_sound(0);
+}
+
+/* Numbers of ranges come round, past those in use and those with a meaning. */
+static void range_numbers_come_round(void **state) {
+    (void)state;
+    kit_set(0, "a", "x");
+    ecrdt_txn *t = kit_write(0);
+    struct bucket *bk = kit_bucket(t);
+    size_t at;
+    assert_ok(clocks_load(t, bk));
+    assert_ok(ranges_cut(&bk->rs, slice_str("m"), 1, &at));
+    assert_ok(ranges_cut(&bk->was, slice_str("n"), 2, &at));
+    bk->head.range_next = CLOCK_FLOOR;
+    assert_int_equal(clocks_new_no(bk), 3);
+    bk->head.range_next = CLOCK_FLOOR - 1;
+    assert_int_equal(clocks_new_no(bk), CLOCK_FLOOR - 1);
+    assert_int_equal(clocks_new_no(bk), 3);
+    bk->head.range_next = UINT32_MAX;
+    assert_int_equal(clocks_new_no(bk), 3);
+    ecrdt_abort(t);
+}
+
 int main(void) {
+    fault_alloc_install();
     const struct CMUnitTest tests[] = {
+        kit_test(a_damaged_head_is_an_error),
+        kit_test(every_allocation_of_a_load_may_fail),
+        kit_test(a_damaged_clock_is_an_error),
+        kit_test(damaged_cuts_are_an_error),
+        kit_test(an_unknown_author_is_an_error),
+        kit_test(a_failed_transaction_stays_failed),
+        kit_test(range_numbers_come_round),
         kit_test(an_absent_bucket_has_an_empty_clock),
         kit_test(the_own_entry_is_in_every_range),
         kit_test(cuts_leave_nothing_behind),

@@ -305,8 +305,120 @@ static void random_stretches_reach_everything(void **state) {
     ecrdt_abort(t);
 }
 
+/* ---- what fails ---- */
+
+/* An FP of store 0 compared with store 1, raised, and the items sent; then a
+ * talk begun the other way. Frees all; the first error. */
+static int whole_talk(const struct buf *fp, const struct ranges *peer,
+                      const struct vv *f_peer) {
+    struct chunk_budget budget = {CHUNK_BULK_BYTES, CHUNK_BULK_ITEMS};
+    struct reconcile r = {0};
+    struct raise_report rep;
+    struct chunk_built built;
+    struct fp m = {0};
+    struct buf out = {0};
+    struct item_id lo, hi;
+    bool bounded;
+    ecrdt_txn *t;
+    int rc = replica_begin(kit(1), true, 2000, &t);
+    if (rc < 0)
+        return rc;
+    rc = reconcile_compare(&r, t, buf_slice(fp), key);
+    if (rc == ECRDT_OK)
+        rc = reconcile_step(&r, UINT64_MAX);
+    while (rc == 1)
+        rc = reconcile_chunk(t, &r.leaf_parts, &budget, &out, &built);
+    if (rc == ECRDT_OK)
+        rc = reconcile_raise(t, &r.raise, &rep);
+    if (rc == ECRDT_OK)
+        rc = reconcile_ask(t, KIT_B, peer, f_peer, &m);
+    if (rc == ECRDT_OK)
+        rc = reconcile_random(t, KIT_B, 0x1234567, 3, &lo, &hi, &bounded);
+    fp_free(&m);
+    buf_free(&out);
+    reconcile_free(&r);
+    ecrdt_abort(t);
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+/* Memory runs out at the n-th allocation of it, for every n. */
+static void every_allocation_may_fail(void **state) {
+    struct buf fp = {0};
+    struct ranges peer = {0};
+    struct vv f_peer = {0};
+    unsigned long n = 0;
+    int rc;
+    (void)state;
+    fill(0, 40);
+    fill(1, 3);
+    set(1, "k00001", "mine");
+    kit_try_by(1, 0, 9); /* cuts */
+    ask(0, 0, &fp);
+    ranges_init(&peer);
+    do {
+        fault_alloc_at(++n);
+        rc = whole_talk(&fp, &peer, &f_peer);
+        bool hit = fault_alloc_hit();
+        fault_alloc_at(0);
+        assert_code(hit ? ECRDT_ENOMEM : ECRDT_OK, rc);
+    } while (rc < 0);
+    assert_true(n > 20);
+    kit_sound(1);
+    ranges_free(&peer);
+    buf_free(&fp);
+}
+
+/* In a transaction that failed nothing is raised. */
+static void a_failed_transaction_raises_nothing(void **state) {
+    struct raise_report rep;
+    struct fp m = {0};
+    (void)state;
+    fill(0, 20);
+    claim(&m, "b", "m", o1, 7);
+    ecrdt_txn *t = kit_write(0);
+    m.gen = kit_bucket(t)->head.gen;
+    assert_ok(vv_raise(&m.floor, o1, 3, 0));
+    db_stick(t->db, ECRDT_EIO);
+    assert_code(ECRDT_EIO, reconcile_raise(t, &m, &rep));
+    assert_code(ECRDT_EIO, ecrdt_commit(t));
+    assert_int_equal(knows(0, o1), 0);
+    fp_free(&m);
+}
+
+/* A message without parts asks nothing and is answered by nothing. */
+static void nothing_asked_nothing_said(void **state) {
+    struct buf out = {0}, chunk = {0};
+    struct chunk_budget budget = {CHUNK_BULK_BYTES, CHUNK_BULK_ITEMS};
+    struct chunk_built built;
+    struct raise_report rep;
+    struct reconcile r = {0};
+    struct fp none = {.bucket = slice_str(KIT_B)},
+              absent = {.bucket = slice_str("absent")};
+    (void)state;
+    fill(0, 3);
+    fp_encode(&out, &none, true);
+    ecrdt_txn *t = compare(0, &out, &r);
+    assert_int_equal(r.compared + r.raise.n + r.same.n + r.want.n, 0);
+    done(t, &r);
+    t = kit_write(0);
+    assert_ok(reconcile_raise(t, &none, &rep));
+    assert_false(rep.stale);
+    claim(&absent, "", "", o1, 7);
+    absent.bucket = slice_str("absent");
+    assert_ok(reconcile_raise(t, &absent, &rep));
+    assert_ok(reconcile_chunk(t, &none, &budget, &chunk, &built));
+    assert_int_equal(chunk.len, 0);
+    ecrdt_abort(t);
+    fp_free(&absent);
+    buf_free(&out);
+}
+
 int main(void) {
+    fault_alloc_install();
     const struct CMUnitTest tests[] = {
+        kit_test(every_allocation_may_fail),
+        kit_test(a_failed_transaction_raises_nothing),
+        kit_test(nothing_asked_nothing_said),
         kit_test(what_differs_is_sent_or_split),
         kit_test(sums_belong_to_a_link),
         kit_test(gen_decides_whether_to_raise),
