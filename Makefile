@@ -227,8 +227,7 @@ $(call bin,$(FUZZ)): %: %.o $(FUZZ_MAIN)
 $(call bin,$(FUZZ) $(SEEDS)): $(BUILD)/fuzz/fuzz.o \
     $(call obj,$(wildcard tests/support/*.c)) \
     $(BUILD)/librelay.a $(BUILD)/libcli.a $(SYNC_A)
-$(call bin,$(FUZZ) $(SEEDS)): private LDFLAGS += -Wl,--wrap=os_wall_ms \
-    -Wl,--wrap=crypto_random -Wl,--wrap=crypto_sign_key_new
+$(call bin,$(FUZZ) $(SEEDS)): private LDFLAGS += -Wl,--wrap=os_wall_ms
 $(call bin,$(TESTS) $(HELPERS)): %: %.o \
     $(call obj,$(wildcard tests/support/*.c)) \
     $(BUILD)/librelay.a $(BUILD)/libcli.a $(SYNC_A)

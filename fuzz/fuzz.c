@@ -1,6 +1,7 @@
 /* fuzz.c: the world of the fuzz targets: a clock that stands still, random
  * numbers that repeat, stores that are put back by writing their files. */
 #include "fuzz/fuzz.h"
+#include "tests/support/random.h"
 #include "tests/support/support.h"
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -37,27 +38,14 @@ slice fuzz_take(struct fuzz_in *in, size_t n) {
     return s;
 }
 
-/* ---- time and chance: the linker puts these in the place of ours ---- */
+/* ---- time: the linker puts this in the place of ours ---- */
 
 enum { START_MS = 1900000000 };
 uint64_t fuzz_now_ms = START_MS * UINT64_C(1000);
-static struct rng chance = {1};
 
 uint64_t __wrap_os_wall_ms(void);
 uint64_t __wrap_os_wall_ms(void) {
     return fuzz_now_ms;
-}
-
-void __wrap_crypto_random(void *out, size_t n);
-void __wrap_crypto_random(void *out, size_t n) {
-    rng_bytes(&chance, out, n);
-}
-
-void __wrap_crypto_sign_key_new(uint8_t pk[32], uint8_t sk[64]);
-void __wrap_crypto_sign_key_new(uint8_t pk[32], uint8_t sk[64]) {
-    uint8_t seed[CRYPTO_SEED];
-    rng_bytes(&chance, seed, sizeof seed);
-    crypto_sign_key_from_seed(pk, sk, seed);
 }
 
 /* ---- files ---- */
@@ -107,12 +95,15 @@ static const char *path_of(size_t i) {
     return path_join(fuzz_dir(), name);
 }
 
-static bool open_store(size_t i) {
+/* No key comes twice: each of the opens of a store has numbers of its own. */
+enum opens { MADE, PUT_BACK, REOPENED, OPENS };
+
+static bool open_store(size_t i, enum opens nth) {
     ecrdt_options o = ECRDT_OPTIONS_INIT;
     o.flags = ECRDT_EPHEMERAL;
     o.max_readers = 16;
     o.max_bytes = 8 << 20;
-    chance.s = 2 * i + 3;
+    random_install(OPENS * i + nth);
     stores[i].s = ecrdt_open(path_of(i), &o);
     stores[i].used = true;
     return stores[i].s != NULL;
@@ -120,7 +111,7 @@ static bool open_store(size_t i) {
 
 /* The first writer of a session writes the guard: done before the input. */
 static void begin_session(size_t i) {
-    FUZZ_CHECK(open_store(i));
+    FUZZ_CHECK(open_store(i, stores[i].bytes[0] ? PUT_BACK : MADE));
     FUZZ_CHECK(ecrdt_commit(ecrdt_write(stores[i].s)) == 0);
 }
 
@@ -147,7 +138,7 @@ ecrdt_store *fuzz_store(size_t i, void (*fill)(size_t i)) {
 
 ecrdt_store *fuzz_reopen(size_t i) {
     close_store(i);
-    if (!open_store(i))
+    if (!open_store(i, REOPENED))
         FUZZ_CODE(ecrdt_errcode());
     return stores[i].s;
 }
