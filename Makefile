@@ -58,7 +58,7 @@ say  = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 # ---- what people ask for ----------------------------------------------------
 .DEFAULT_GOAL := all
 .PHONY: all build check check-long mutants mutants-sim demo demo-survive bench \
-        bench-plot fuzz fuzz-afl fuzz-seeds coverage sim asan tsan install \
+        bench-plot fuzz fuzz-seeds coverage sim asan tsan install \
         uninstall format tidy deps clean help FORCE \
         libraries test-programs fuzz-programs sanitized
 MAKE_IT = @+$(MAKE) --no-print-directory -j$(JOBS)
@@ -121,15 +121,6 @@ fuzz: ## libFuzzer, two targets at a time: MINUTES=1 each, TARGETS='frame ...'
 	@+$(FUZZED) fuzz-programs
 	@BUILD=$(abspath $(BUILD))-fuzz fuzz/run.sh -j $(JOBS) \
 	    -t $$(($(MINUTES) * 60)) $(or $(TARGETS),$(FUZZ:fuzz/fuzz_%.c=%))
-
-fuzz-afl: ## AFL++ on one target: TARGETS=frame MINUTES=1
-	@packaging/deps.sh fuzz afl
-	$(MAKE_IT) BUILD=$(BUILD)-afl CC=afl-clang-fast LDFLAGS=-fsanitize=fuzzer \
-	    FUZZ_MAIN= SANITIZE=fuzzer-no-link,address \
-	    $(BUILD)-afl/fuzz/fuzz_$(TARGETS)
-	@AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 afl-fuzz \
-	    -V $$(($(MINUTES) * 60)) -m none -i fuzz/seeds/$(TARGETS) \
-	    -o $(BUILD)-afl/out $(BUILD)-afl/fuzz/fuzz_$(TARGETS)
 
 fuzz-seeds: ## writes fuzz/seeds anew, as the formats are now
 	$(MAKE_IT) $(call bin,$(SEEDS))
