@@ -252,24 +252,27 @@ void out_item_uint(struct cli *c, const char *name, const char *label,
         printf("%-22s %" PRIu64 "\n", label, value);
 }
 
+/* A number in JSON, for people its text. */
+static void item_as_text(struct cli *c, const char *name, const char *label,
+                         uint64_t value, const char *text) {
+    if (c->json)
+        out_uint(c, name, value);
+    else
+        out_item_text(c, name, label, text);
+}
+
 void out_item_size(struct cli *c, const char *name, const char *label,
                    uint64_t bytes) {
     char text[32];
     out_size(text, bytes);
-    if (c->json)
-        out_uint(c, name, bytes);
-    else
-        out_item_text(c, name, label, text);
+    item_as_text(c, name, label, bytes, text);
 }
 
 void out_item_duration(struct cli *c, const char *name, const char *label,
                        uint64_t ms) {
     char text[32];
     out_duration(text, ms);
-    if (c->json)
-        out_uint(c, name, ms);
-    else
-        out_item_text(c, name, label, text);
+    item_as_text(c, name, label, ms, text);
 }
 
 int out_sink(void *ctx, const void *data, size_t len) {
