@@ -64,36 +64,14 @@ int bucket_create(ecrdt_txn *t, const char *name, struct bucket *bk) {
     return db_put(t->db, DB_META, name_key(key, name), &t->rec);
 }
 
-/* The first bucket whose key is >= key (of len bytes), which is advanced to
- * just behind it: 1 and its name, 0 if there is none. */
-static int next_bucket(ecrdt_txn *t, uint8_t *key, size_t *len, char *name) {
-    struct db_cursor *c;
-    int rc = db_cursor_open(t->db, DB_META, &c);
-    if (rc < 0)
-        return rc;
-    slice k = slice_of(key, *len), v;
-    rc = db_cursor_seek(c, &k, &v);
-    if (rc == 1 &&
-        (*(const uint8_t *)k.data != 'b' || k.len > 1 + ECRDT_MAX_BUCKET_NAME))
-        rc = 0;
-    if (rc == 1) {
-        memcpy(key, k.data, k.len);
-        memcpy(name, key + 1, k.len - 1);
-        name[k.len - 1] = 0;
-        key[k.len] = 0;
-        *len = k.len + 1;
-    }
-    db_cursor_close(c);
-    return rc;
-}
-
 int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),
                         void *ctx) {
     char name[ECRDT_MAX_BUCKET_NAME + 1];
-    uint8_t key[2 + ECRDT_MAX_BUCKET_NAME] = "b";
+    uint8_t key[META_NAME_KEY] = "b";
     size_t len = 1;
+    slice v;
     int rc;
-    while ((rc = next_bucket(t, key, &len, name)) == 1) {
+    while ((rc = meta_next(t, key, &len, name, &v)) == 1) {
         rc = fn(ctx, name); /* may write: no cursor is open here */
         if (rc)
             return rc;

@@ -104,40 +104,17 @@ int held_spans_of(ecrdt_txn *t, const char *bucket, struct spans *sp) {
     return rc;
 }
 
-/* The first record at or behind key (of *len bytes), which is advanced to
- * just behind it: 1, 0 if there is none. */
-static int next_record(ecrdt_txn *t, uint8_t *key, size_t *len,
-                       struct held *h) {
-    struct db_cursor *c;
-    int rc = db_cursor_open(t->db, DB_META, &c);
-    if (rc < 0)
-        return rc;
-    slice k = slice_of(key, *len), v;
-    rc = db_cursor_seek(c, &k, &v);
-    if (rc == 1 &&
-        (*(const uint8_t *)k.data != 's' || k.len < 2 || k.len > HELD_KEY))
-        rc = 0;
-    if (rc == 1) {
-        memcpy(key, k.data, k.len);
-        memcpy(h->bucket, key + 1, k.len - 1);
-        h->bucket[k.len - 1] = 0;
-        key[k.len] = 0;
-        *len = k.len + 1;
-        rc = decode(t, v, h);
-        rc = rc < 0 ? rc : 1;
-    }
-    db_cursor_close(c);
-    return rc;
-}
-
 int held_each(ecrdt_txn *t, int (*fn)(void *ctx, const struct held *h),
               void *ctx) {
-    uint8_t key[HELD_KEY + 1] = "s";
+    uint8_t key[META_NAME_KEY] = "s";
     struct held h = {0};
-    size_t len = 2;
+    size_t len = 2; /* behind that of the buckets not named */
+    slice v;
     int rc;
-    while ((rc = next_record(t, key, &len, &h)) == 1) {
-        rc = fn(ctx, &h); /* may write: no cursor is open here */
+    while ((rc = meta_next(t, key, &len, h.bucket, &v)) == 1) {
+        rc = decode(t, v, &h);
+        if (rc == ECRDT_OK)
+            rc = fn(ctx, &h); /* may write: no cursor is open here */
         if (rc)
             break;
     }

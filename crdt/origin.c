@@ -28,6 +28,28 @@ int meta_put_u32(ecrdt_txn *t, const char *key, uint32_t v) {
     return db_put(t->db, DB_META, ecrdt_str(key), &t->rec);
 }
 
+int meta_next(ecrdt_txn *t, uint8_t key[META_NAME_KEY], size_t *len, char *name,
+              slice *value) {
+    struct db_cursor *c;
+    int rc = db_cursor_open(t->db, DB_META, &c);
+    if (rc < 0)
+        return rc;
+    slice k = slice_of(key, *len);
+    rc = db_cursor_seek(c, &k, value);
+    if (rc == 1 &&
+        (*(const uint8_t *)k.data != *key || k.len > 1 + ECRDT_MAX_BUCKET_NAME))
+        rc = 0;
+    if (rc == 1) {
+        memcpy(key, k.data, k.len);
+        memcpy(name, key + 1, k.len - 1);
+        name[k.len - 1] = 0;
+        key[k.len] = 0;
+        *len = k.len + 1;
+    }
+    db_cursor_close(c);
+    return rc;
+}
+
 /* Keys of the two maps: 'o' + number -> id, 'i' + id -> number. */
 static slice no_key(uint8_t b[5], uint32_t no) {
     b[0] = 'o';

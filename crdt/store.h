@@ -188,6 +188,13 @@ int origin_me(ecrdt_txn *t, uint32_t *no);
 /* A number under a name of its own: 1, 0 if absent, < 0. */
 int meta_get_u32(ecrdt_txn *t, const char *key, uint32_t *v);
 
+/* Records under a letter and a bucket's name: the first at or behind key (of
+ * *len bytes, the letter first), which is advanced to just behind it: 1, its
+ * name (NUL-terminated) and value, borrowed until t changes; 0 at the end. */
+enum { META_NAME_KEY = 2 + ECRDT_MAX_BUCKET_NAME };
+int meta_next(ecrdt_txn *t, uint8_t key[META_NAME_KEY], size_t *len, char *name,
+              slice *value);
+
 /* Stores it. */
 int meta_put_u32(ecrdt_txn *t, const char *key, uint32_t v);
 #endif
