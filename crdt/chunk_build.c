@@ -394,20 +394,22 @@ static int align(struct ranges *peer, const struct ranges *mine,
     return rc;
 }
 
+static bool spent(const struct build *b) {
+    return b->c.n_items >= b->budget->max_items ||
+           b->bytes >= b->budget->max_bytes;
+}
+
 /* Must the chunk end with this stretch? Past the cap on cuts the budget
  * counts between stretches. */
 static bool is_full(const struct build *b) {
     return b->c.n_parts == CHUNK_MAX_PARTS ||
-           b->entries >= CHUNK_MAX_ENTRIES / 2 ||
-           (!b->may_cut && (b->c.n_items >= b->budget->max_items ||
-                            b->bytes >= b->budget->max_bytes));
+           b->entries >= CHUNK_MAX_ENTRIES / 2 || (!b->may_cut && spent(b));
 }
 
 static int fill(struct build *b, struct ranges *peer) {
     const struct ranges *mine = &b->bk->rs;
     int rc = align(peer, mine, b->within);
-    size_t cap = MUTANT(threecuts) ? 3 : CHUNK_MAX_CUTS;
-    b->may_cut = peer->n <= cap + 2 * spans_count(b->within);
+    b->may_cut = peer->n <= CHUNK_MAX_CUTS + 2 * spans_count(b->within);
     for (size_t i = 0; i < peer->n && rc == ECRDT_OK && !b->cut; i++) {
         struct range *p = &peer->r[i];
         const struct vv *clk =
@@ -547,9 +549,7 @@ static int fill_asked(struct build *b, const struct fp *m,
 }
 
 static bool enough(const struct build *b) {
-    return b->c.n_parts == CHUNK_MAX_PARTS ||
-           b->c.n_items >= b->budget->max_items ||
-           b->bytes >= b->budget->max_bytes;
+    return b->c.n_parts == CHUNK_MAX_PARTS || spent(b);
 }
 
 int reconcile_chunk(ecrdt_txn *t, struct fp *m,

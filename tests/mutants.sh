@@ -3,7 +3,8 @@
 # each line of mutants.txt the sources that mention MUTANT(name) are compiled
 # with -DMUTANT_name=1 and the test program is linked anew with them. It must
 # end by failed assertions; the same program passes with the rule in place.
-# "+name" stands for a variant that changes no rule: the test must pass.
+# "+MACRO=VALUE" stands for a variant that changes no rule: what mentions the
+# macro is compiled with it, and the test must pass.
 #   BUILD=DIR COMPILE=... LINK=... LIBS=... tests/mutants.sh [-j JOBS] [NAME...]
 # The last line is "N caught, N not"; exit 1 if any is not.
 set -u
@@ -26,7 +27,7 @@ mkdir -p "$work"
 sed 's/#.*//' tests/mutants.txt | awk 'NF { print $1, $2 }' >"$work/wanted"
 grep -rhoE --include='*.c' '\bMUTANT\([A-Za-z0-9_]+\)' "${folders[@]}" |
     sed 's/MUTANT(\(.*\))/\1/' | sort -u >"$work/in_sources"
-awk '{ sub(/^\+/, ""); print $1 }' "$work/wanted" | sort -u >"$work/in_list"
+awk '!/^\+/ { print $1 }' "$work/wanted" | sort -u >"$work/in_list"
 
 # Both ways: a rule that can be removed has a test, a test has its rule.
 amiss=0
@@ -67,11 +68,13 @@ ending() { # program, log
 # come last: of each object that is here already they give nothing.
 build_mutant() { # name, test, folder
     local name=$1 test=$2 dir=$3 source objects=()
+    local define=MUTANT_$name=1 mention="\bMUTANT\($name\)"
+    [[ $name != *=* ]] || define=$name mention="\b${name%%=*}\b"
     while read -r source; do
         objects+=("$dir/${source//\//-}.o")
         # shellcheck disable=SC2086 # a command with options
-        $COMPILE "-DMUTANT_$name=1" -c -o "${objects[-1]}" "$source" || return
-    done < <(grep -rlE --include='*.c' "\bMUTANT\($name\)" \
+        $COMPILE "-D$define" -c -o "${objects[-1]}" "$source" || return
+    done < <(grep -rlE --include='*.c' "$mention" \
         lib crdt replication cli)
     # shellcheck disable=SC2086
     $LINK -o "$dir/test" "${objects[@]}" "$BUILD/$test.o" \
