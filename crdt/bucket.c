@@ -203,11 +203,12 @@ int head_save(ecrdt_txn *t, struct bucket *bk) {
     store64(p + 85, h->prev_seq);
     store64(p + 93, h->prev_h);
     store64(p + 101, h->exposures);
-    store32(p + 109, h->log_open_n);
+    store32(p + 109, MUTANT(lostbuffer) ? 0 : h->log_open_n);
     store32(p + 113, h->range_next);
     store32(p + 117, (uint32_t)h->cuts.len);
     buf_put(&t->rec, h->cuts.data, h->cuts.len);
-    buf_put(&t->rec, h->log_open.data, h->log_open.len);
+    if (!MUTANT(lostbuffer))
+        buf_put(&t->rec, h->log_open.data, h->log_open.len);
     if (t->rec.err)
         return db_stick(t->db, t->rec.err);
     uint8_t key[HEAD_KEY];

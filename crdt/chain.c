@@ -225,7 +225,7 @@ static int find_among(ecrdt_txn *t, struct bucket *bk, const struct head *heads,
     uint32_t origin;
     if (!n || heads[0].seq < x->seq)
         return CHAIN_AHEAD;
-    if (MUTANT(nochain))
+    if (MUTANT(nochain) || MUTANT(dotreuse))
         return CHAIN_ON;
     for (size_t i = 0; i < n; i++)
         if (heads[i].seq == x->seq && heads[i].h == x->h)
@@ -257,7 +257,7 @@ int chain_is_cloned(ecrdt_txn *t, struct bucket *bk, const struct vv *heard) {
     struct head own = {.seq = bk->head.seq, .h = bk->head.h};
     size_t n;
     const struct head *x = vv_heads(heard, me, &n);
-    for (size_t i = 0; i < n && !MUTANT(sametwin); i++) {
+    for (size_t i = 0; i < n && !MUTANT(sametwin) && !MUTANT(dotreuse); i++) {
         struct chain_link l; /* no branches here: often one look will do */
         int rc = chain_link(t, bk, bk->head.me, x[i].seq, x[i].h, &l);
         rc = rc == 0  ? find_among(t, bk, &own, own.seq > 0, &x[i])

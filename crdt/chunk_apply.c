@@ -62,6 +62,16 @@ static bool in_theirs(const struct apply *a, const struct event *e) {
     return o && o->event && a->c->events[o->event - 1].seq == e->seq;
 }
 
+/* Is a removal among theirs that is new here? */
+static bool removes(const struct apply *a, const struct chunk_item *theirs) {
+    for (uint32_t i = 0; i < theirs->count; i++) {
+        const struct event *e = &a->c->events[theirs->first + i];
+        if (!event_live(e) && e->seq > a->here[e->origin])
+            return true;
+    }
+    return false;
+}
+
 static int keep_mine(struct apply *a, const struct chunk_item *theirs,
                      struct item *after) {
     for (size_t i = 0; i < a->t->before.n; i++) {
@@ -73,6 +83,8 @@ static int keep_mine(struct apply *a, const struct chunk_item *theirs,
                     (!event_live(e) && vv_covers(&a->c->floor, id, e->seq) &&
                      !MUTANT(tombabs));
         if (MUTANT(onlylive) && !event_live(e) && theirs)
+            keep = false;
+        if (MUTANT(blindremove) && theirs && removes(a, theirs))
             keep = false;
         struct event *slot = keep ? item_add(after) : NULL;
         if (keep && !slot)

@@ -6,6 +6,7 @@
 #include "crdt/tombs.h"
 #include "lib/assert.h"
 #include "lib/err.h"
+#include "lib/mutant.h"
 
 int door_find(ecrdt_txn *t, struct item_key *k) {
     slice rec;
@@ -169,9 +170,10 @@ static int take_dot(ecrdt_txn *t, struct bucket *bk, struct event *e) {
         e->seq = own->seq;
         return ECRDT_OK;
     }
-    e->seq = ++bk->head.seq;
+    bool again = MUTANT(dupversion) && bk->head.seq > bk->seq_before;
+    e->seq = again ? bk->head.seq : ++bk->head.seq;
     e->fresh = true;
-    if (!buf_extend(&bk->e16s, CRYPTO_E16))
+    if (!again && !buf_extend(&bk->e16s, CRYPTO_E16))
         return db_stick(t->db, bk->e16s.err);
     return ECRDT_OK;
 }

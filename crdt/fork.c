@@ -233,7 +233,7 @@ static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
                       const struct head *y, size_t ny, const struct head *x) {
     size_t n;
     const struct head *b = vv_heads(&p->base, x->origin, &n);
-    if (has_head(y, ny, x) || MUTANT(nochain))
+    if (has_head(y, ny, x) || MUTANT(nochain) || MUTANT(dotreuse))
         return true;
     if (x->seq <= y->seq && has_head(b, n, x))
         return true;

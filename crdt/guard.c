@@ -250,7 +250,7 @@ static int begin_session(ecrdt_txn *t) {
     crypto_random(g->nonce, GUARD_ID);
     bool durable = s->durability != ECRDT_EPHEMERAL;
     s->renewed = why && durable;
-    if (why && !MUTANT(noguard))
+    if (why && !MUTANT(noguard) && !MUTANT(dotreuse))
         rc = renew(t, why);
     else
         rc = guard_save(s->path, s->file_mode, g, durable);

@@ -2,6 +2,7 @@
 #include "crdt/register.h"
 #include "crdt/door.h"
 #include "crdt/hlc.h"
+#include "lib/mutant.h"
 
 static bool check(slice value) {
     return value.len <= ECRDT_MAX_VALUE;
@@ -49,6 +50,8 @@ int event_compare(ecrdt_txn *t, const struct event *a, const struct event *b,
                   int *err) {
     if (a->hlc != b->hlc)
         return a->hlc > b->hlc ? 1 : -1;
+    if (MUTANT(tie))
+        return (a->origin > b->origin) - (a->origin < b->origin);
     const uint8_t *ia = origin_id(t, a->origin), *ib = origin_id(t, b->origin);
     if (!ia || !ib) {
         *err = db_err(t->db);

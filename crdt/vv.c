@@ -93,7 +93,7 @@ bool vv_heads_le(const struct head *a, size_t na, const struct head *b,
         while (j < nb && has_same(a, na, &b[j]))
             j++; /* taken */
         if (j == nb || b[j].seq < a[i].seq ||
-            (b[j].seq == a[i].seq && !MUTANT(nochain)))
+            (b[j].seq == a[i].seq && !MUTANT(nochain) && !MUTANT(dotreuse)))
             return false;
         j++;
     }

@@ -185,6 +185,8 @@ static void batch_done(struct batch *b) {
                         "same format");
             continue;
         }
+        if (MUTANT(wedged) && b->taken[i].report.ahead)
+            continue; /* it stays the first one */
         bulk_note(b, s, c->mirror, c->message.more);
         note_below(s, c->mirror, &b->taken[i].report);
         if (b->taken[i].report.repeated && !MUTANT(noprune) &&

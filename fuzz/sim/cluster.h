@@ -184,6 +184,9 @@ void look_if_new(struct cluster *c, unsigned r);
 /* look_values.c: what a user can read of every key, by the public calls. */
 void look_values(struct cluster *c, unsigned r, const struct bits *seen);
 
+/* look_dump.c: prints its clocks. */
+void look_dump(struct cluster *c, unsigned r);
+
 /* steps.c: does one step; false if it makes no sense now. */
 bool step_do(struct cluster *c, const struct plan_step *s);
 

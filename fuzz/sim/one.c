@@ -63,6 +63,9 @@ void one_run(const struct one *one, const char *dir, struct outcome *out) {
     } else if (rc == 1) {
         out->exit = SIM_BROKEN;
         memcpy(out->text, c->text, sizeof out->text);
+        for (unsigned r = 0; one->verbose && r < NET_NODES; r++)
+            if (c->r[r].used)
+                look_dump(c, r);
     } else {
         snprintf(out->text, sizeof out->text,
                  "the run is too large for the oracle: take fewer steps");
