@@ -4,6 +4,7 @@
 #include "crdt/clocks.h"
 #include "crdt/dotlog.h"
 #include "crdt/fork.h"
+#include "crdt/held.h"
 #include "crdt/reconcile.h"
 #include "crdt/spans.h"
 #include "lib/alloc.h"
@@ -18,6 +19,7 @@ struct build {
     struct bucket *bk;
     const struct chunk_budget *budget;
     const struct spans *within; /* what the peer holds */
+    struct spans held;          /* what this store holds */
     const struct chunk_tail *tail;
     struct chunk c;
     struct vv log_bound;
@@ -60,6 +62,8 @@ static int build_init(struct build *b) {
         rc = clocks_vector(b->t, b->bk, CLOCK_FLOOR, &b->c.floor);
     if (rc == ECRDT_OK)
         rc = db_cursor_open(b->t->db, DB_ITEMS, &b->items);
+    if (rc == ECRDT_OK)
+        rc = held_spans_of(b->t, b->bk->name, &b->held);
     b->c.bucket = ecrdt_str(b->bk->name);
     b->c.linked = b->tail && b->tail->linked;
     b->c.first = &b->bk->rs.r[0].clk;
@@ -71,6 +75,7 @@ static void build_free(struct build *b) {
     chunk_free(&b->c);
     vv_free(&b->log_bound);
     forks_free(&b->forks);
+    spans_free(&b->held);
     item_free(&b->it);
     alloc_free(b->base);
     alloc_free(b->index);
@@ -351,10 +356,13 @@ static int fill_part(struct build *b, const struct stretch *s) {
         part->hi = *s->hi;
     part->first = (uint32_t)b->c.n_items;
     struct vv within = {0};
-    int rc = b->c.linked ? vv_within(&within, s->base, s->clk, &b->c.floor)
-                         : vv_copy(&within, s->base);
+    bool blind = !spans_have(&b->held, item_id_slice(s->lo));
+    int rc = b->c.linked && !blind
+                 ? vv_within(&within, s->base, s->clk, &b->c.floor)
+                 : vv_copy(&within, s->base);
     if (rc == ECRDT_OK)
-        rc = fork_base(b->t, b->bk, s->clk, &within, &part->base, &b->forks);
+        rc = fork_base(b->t, b->bk, s->clk, &within, blind, &part->base,
+                       &b->forks);
     bool forked = part->base.n < within.n;
     vv_free(&within);
     b->entries += part->base.n;

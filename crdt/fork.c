@@ -68,14 +68,20 @@ static int place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
     return worst;
 }
 
-/* Is the peer shown to have another branch of something that is news to it? */
+/* Is the peer shown to have another branch of something that is news to it?
+ * Nobody sends what lies where we are blind: whether our head of an origin
+ * lies below a greater one of the peer's will never be seen here, so it counts
+ * as another branch, and the receiver finds out. */
 static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
-                    const struct vv *peer) {
+                    const struct vv *peer, bool blind) {
     for (size_t i = 0, n, nc; i < peer->n; i += n) {
         const struct head *x = &peer->e[i];
         n = vv_group(peer, i);
         const struct head *y = vv_heads(clk, x->origin, &nc);
-        if (!nc || vv_heads_le(y, nc, x, n))
+        bool below = nc && vv_heads_le(y, nc, x, n);
+        if (below && blind && !same_heads(y, nc, x, n))
+            return 1;
+        if (!nc || below)
             continue;
         int place = place_of(t, bk, clk, x, n);
         if (place < 0 || place == CHAIN_OFF)
@@ -88,9 +94,10 @@ static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
  * branch: of one origin it can be seen only here, of the next only there, and
  * each would refuse the other's part. */
 int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
-              const struct vv *peer, struct vv *base, struct forks *fs) {
+              const struct vv *peer, bool blind, struct vv *base,
+              struct forks *fs) {
     int rc = vv_copy(base, peer);
-    int any = rc < 0 ? rc : any_fork(t, bk, clk, peer);
+    int any = rc < 0 ? rc : any_fork(t, bk, clk, peer, blind);
     for (size_t i = 0, n, nc; any == 1 && i < peer->n && rc >= 0; i += n) {
         const struct head *x = &peer->e[i];
         n = vv_group(peer, i);

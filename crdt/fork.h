@@ -33,9 +33,11 @@ bool forks_beyond(const struct forks *fs, uint32_t no, uint64_t seq);
 /* ---- the sender ---- */
 
 /* What a part for a peer at clock peer may build on: base becomes peer without
- * the origins of which it has another branch than clk, noted in fs. */
+ * the origins of which it has another branch than clk, noted in fs, or, in a
+ * range that this store does not hold (blind), perhaps has. */
 int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
-              const struct vv *peer, struct vv *base, struct forks *fs);
+              const struct vv *peer, bool blind, struct vv *base,
+              struct forks *fs);
 
 /* Adds to the whole chunk c the pairs that its receiver needs: the newest of
  * those between base and clk, and all there are of the origins in fs. */

@@ -133,6 +133,33 @@ static void counters_merge_to_the_maximum(void **state) {
 }
 
 /* A delta built without seeing the fork is not applied. */
+/* A twin that holds a part wrote outside of it, where nobody sends anything
+ * to it: it cannot see that the other branch went further. */
+static void a_blind_branch_is_merged_too(void **state) {
+    enum { CORE, TWIN, BLIND };
+    slice part = slice_str("m");
+    (void)state;
+    kit(TWIN);
+    copy(TWIN, BLIND);
+    kit_count(BLIND, "c", 3);
+    assert_code(1, ecrdt_subscribe(kit(BLIND), KIT_B, &part, 1));
+    kit_set(TWIN, "a", "1");
+    kit_set(TWIN, "b", "2");
+    kit_set(TWIN, "m", "3");
+    kit_pull(CORE, TWIN);
+    kit_try(BLIND, CORE); /* it sees what it is */
+    kit_set(BLIND, "d", "4");
+    for (int i = 0; i < 4; i++) {
+        kit_try(BLIND, CORE);
+        kit_try(CORE, BLIND);
+    }
+    assert_int_equal(kit_value(CORE, "c"), 3);
+    kit_expect(CORE, "b", "2");
+    assert_int_equal(kit_try(CORE, BLIND), 0); /* that was all */
+    kit_sound(CORE);
+    kit_sound(BLIND);
+}
+
 static void a_delta_across_a_fork_is_refused(void **state) {
     (void)state;
     struct ranges before = {0};
@@ -239,6 +266,7 @@ int main(void) {
         kit_test(twins_that_meet_part),
         kit_test(peers_of_twins_merge),
         kit_test(counters_merge_to_the_maximum),
+        kit_test(a_blind_branch_is_merged_too),
         kit_test(a_delta_across_a_fork_is_refused),
         kit_test(counted_past_a_rollback),
         kit_test(an_own_sibling_is_superseded_too),
