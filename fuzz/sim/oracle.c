@@ -136,20 +136,6 @@ int oracle_commit(struct oracle *o, unsigned bucket, const struct head *h,
     return (int)o->n_commits++;
 }
 
-bool oracle_covered(const struct oracle *o, unsigned bucket,
-                    const struct vv *clk, struct bits *out,
-                    const struct head **unknown) {
-    for (size_t i = 0; i < clk->n; i++) {
-        int c = oracle_head(o, bucket, &clk->e[i]);
-        if (c < 0) {
-            *unknown = &clk->e[i];
-            return false;
-        }
-        bits_join(out, &o->commits[c].covers);
-    }
-    return true;
-}
-
 /* ---- sets of events -------------------------------------------------------
  */
 

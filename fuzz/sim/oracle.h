@@ -101,12 +101,6 @@ int oracle_head(const struct oracle *o, unsigned bucket, const struct head *h);
 int oracle_commit(struct oracle *o, unsigned bucket, const struct head *h,
                   int parent);
 
-/* Adds all that a clock covers to out: true if each of its heads is known,
- * else *unknown is the first that is not. */
-bool oracle_covered(const struct oracle *o, unsigned bucket,
-                    const struct vv *clk, struct bits *out,
-                    const struct head **unknown);
-
 /* The events of an item that are in have. */
 void oracle_seen(const struct oracle *o, uint32_t item, const struct bits *have,
                  struct bits *out);

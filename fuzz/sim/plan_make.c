@@ -287,8 +287,8 @@ static void who(struct maker *m) {
     }
     p->delay_lo = (uint32_t)below(m, 3);
     p->delay_hi = p->delay_lo + (uint32_t)below(m, one_in(m, 3) ? 300 : 20);
-    p->audit_ms = one_in(m, 4) ? 500 + (uint32_t)below(m, 2000) : 0;
-    p->gc_ms = one_in(m, 4) ? 100 + (uint32_t)below(m, 2000) : 0;
+    p->audit_ms = one_in(m, 4) ? 1000 + (uint32_t)below(m, 8000) : 0;
+    p->gc_ms = one_in(m, 4) ? 1000 + (uint32_t)below(m, 8000) : 0;
     p->log_cap = one_in(m, 3) ? 4096 : 0;
 }
 
