@@ -137,6 +137,50 @@ static void bad_chunks_hurt_their_sender_only(void **state) {
     world_close(&w);
 }
 
+/* What node 0 has of the bucket beyond peer, as a CHUNK of the puppet. */
+static void send_beyond(struct world *w, struct puppet *p,
+                        struct ranges *peer) {
+    struct chunk_budget budget = {CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
+    struct chunk_built built;
+    struct buf chunk = {0}, b = {0};
+    ecrdt_txn *t;
+    assert_ok(replica_expose(w->node[0].s, &t));
+    assert_code(1, chunk_build(t, "b", peer, &budget, NULL, &chunk, &built));
+    ecrdt_abort(t);
+    message_chunk_encode(&b, "b", false, slice_of(NULL, 0), buf_slice(&chunk));
+    puppet_send(w, p, MESSAGE_CHUNK, buf_slice(&b));
+    buf_free(&chunk);
+    buf_free(&b);
+    ranges_free(peer);
+}
+
+/* A chunk that builds on what is not here is put aside, not waited for. */
+static void what_does_not_fit_makes_room(void **state) {
+    struct world w;
+    struct puppet p;
+    struct ranges first = {0}, none = {0};
+    struct vv floor = {0};
+    ecrdt_txn *t;
+    (void)state;
+    world_open(&w, 2);
+    world_set(&w, 0, "b", "first", "1");
+    assert_ok(replica_expose(w.node[0].s, &t));
+    assert_ok(replica_clock(t, "b", &first, &floor));
+    ecrdt_abort(t);
+    vv_free(&floor);
+    world_set(&w, 0, "b", "second", "2");
+    puppet_open(&w, &p, 0, 1);
+    puppet_send(&w, &p, MESSAGE_CLOCKS_DONE, slice_of(NULL, 0));
+    send_beyond(&w, &p, &first);
+    send_beyond(&w, &p, &none);
+    world_run(&w, 300);
+    assert_int_equal(p.other->s->stats.ahead_parts, 1);
+    assert_null(p.other->s->inbox);
+    assert_true(world_has(&w, 1, "b", "second"));
+    puppet_close(&w, &p);
+    world_close(&w);
+}
+
 static void many_small_chunks_share_a_transaction(void **state) {
     struct world w;
     struct holder h;
@@ -165,6 +209,7 @@ int main(void) {
         cmocka_unit_test(the_inbox_is_bounded),
         cmocka_unit_test(a_full_store_stops_pulling_only),
         cmocka_unit_test(bad_chunks_hurt_their_sender_only),
+        cmocka_unit_test(what_does_not_fit_makes_room),
         cmocka_unit_test(many_small_chunks_share_a_transaction),
     };
     return TEST_RUN(tests);
