@@ -130,6 +130,27 @@ static void damage_is_found(void **state) {
     expect(0, "value-to-find-6\n", "@ -s worse get d k6");
 }
 
+/* Another bound of the nodes of the page that holds elem. */
+static void break_page(const char *file, const char *elem) {
+    enum { PAGE = 4096, LOWER = 12 };
+    size_t len;
+    char *b = file_read(file, &len), *p = memmem(b, len, elem, strlen(elem));
+    assert_non_null(p);
+    b[(size_t)(p - b) / PAGE * PAGE + LOWER] ^= 0x40;
+    file_write(file, b, len);
+    free(b);
+}
+
+static void a_broken_page_is_named(void **state) {
+    (void)state;
+    sh("% sadd d wide $(seq -f elem-%%04g 400) && % backup broken");
+    assert_int_equal(code, 0);
+    break_page(path_join(folder, "broken/data.mdb"), "elem-0077");
+    expect_error(65, "table 'items': its nodes do not lie as they should",
+                 "@ -s broken verify");
+    expect_error(65, "table 'items'", "@ -s mended restore broken");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(init_once),
@@ -141,6 +162,7 @@ int main(void) {
         cmocka_unit_test(forgotten_keys_come_back),
         cmocka_unit_test(a_restored_store_counts_on_its_own),
         cmocka_unit_test(damage_is_found),
+        cmocka_unit_test(a_broken_page_is_named),
     };
     return TEST_RUN_WITH(tests, run_setup, run_teardown);
 }
