@@ -307,20 +307,21 @@ static void random_stretches_reach_everything(void **state) {
 
 /* ---- what fails ---- */
 
-/* An FP of store 0 compared with store 1, raised, and the items sent; then a
- * talk begun the other way. Frees all; the first error. */
-static int whole_talk(const struct buf *fp, const struct ranges *peer,
-                      const struct vv *f_peer) {
+/* An FP compared with store i, raised, the items sent; what m claims raised,
+ * a talk begun the other way. Frees all; the first error. */
+static int whole_talk(size_t i, const struct buf *fp, const struct fp *m,
+                      const struct ranges *peer) {
     struct chunk_budget budget = {CHUNK_BULK_BYTES, CHUNK_BULK_ITEMS};
     struct reconcile r = {0};
     struct raise_report rep;
     struct chunk_built built;
-    struct fp m = {0};
+    struct fp asked = {0};
+    struct vv f_peer = {0};
     struct buf out = {0};
     struct item_id lo, hi;
     bool bounded;
     ecrdt_txn *t;
-    int rc = replica_begin(kit(1), true, 2000, &t);
+    int rc = replica_begin(kit(i), true, 2000, &t);
     if (rc < 0)
         return rc;
     rc = reconcile_compare(&r, t, buf_slice(fp), key);
@@ -331,10 +332,12 @@ static int whole_talk(const struct buf *fp, const struct ranges *peer,
     if (rc == ECRDT_OK)
         rc = reconcile_raise(t, &r.raise, &rep);
     if (rc == ECRDT_OK)
-        rc = reconcile_ask(t, KIT_B, peer, f_peer, &m);
+        rc = reconcile_raise(t, m, &rep);
+    if (rc == ECRDT_OK)
+        rc = reconcile_ask(t, KIT_B, peer, &f_peer, &asked);
     if (rc == ECRDT_OK)
         rc = reconcile_random(t, KIT_B, 0x1234567, 3, &lo, &hi, &bounded);
-    fp_free(&m);
+    fp_free(&asked);
     buf_free(&out);
     reconcile_free(&r);
     ecrdt_abort(t);
@@ -342,30 +345,167 @@ static int whole_talk(const struct buf *fp, const struct ranges *peer,
 }
 
 /* Memory runs out at the n-th allocation of it, for every n. */
-static void every_allocation_may_fail(void **state) {
-    struct buf fp = {0};
-    struct ranges peer = {0};
-    struct vv f_peer = {0};
+static void talk_with_little_memory(size_t i, const struct buf *fp) {
+    struct fp m = {0};
+    struct ranges peer[2] = {{0}, {0}};
     unsigned long n = 0;
     int rc;
-    (void)state;
-    fill(0, 40);
-    fill(1, 3);
-    set(1, "k00001", "mine");
-    kit_try_by(1, 0, 9); /* cuts */
-    ask(0, 0, &fp);
-    ranges_init(&peer);
+    claim(&m, "b", "k00003", o1, 7);
+    claim(&m, "k00007", "", o1, 8);
+    assert_ok(vv_raise(&m.floor, o1, 3, 0));
+    ecrdt_txn *t = kit_read(i);
+    m.gen = kit_bucket(t)->head.gen;
+    ecrdt_abort(t);
+    assert_ok(ranges_init(&peer[1]));
     do {
         fault_alloc_at(++n);
-        rc = whole_talk(&fp, &peer, &f_peer);
+        rc = whole_talk(i, fp, &m, &peer[n % 2]);
         bool hit = fault_alloc_hit();
         fault_alloc_at(0);
         assert_code(hit ? ECRDT_ENOMEM : ECRDT_OK, rc);
     } while (rc < 0);
     assert_true(n > 20);
-    kit_sound(1);
-    ranges_free(&peer);
+    kit_sound(i);
+    ranges_free(&peer[1]);
+    fp_free(&m);
+}
+
+static void every_allocation_may_fail(void **state) {
+    struct buf fp = {0};
+    (void)state;
+    fill(0, 40);
+    fill(1, 3);
+    set(1, "k00001", "mine");
+    kit_try_by(1, 0, 9); /* cuts */
+    fill(2, 2);
+    ask(0, 0, &fp);
+    for (size_t i = 0; i < 3; i++) /* equal, split, few */
+        talk_with_little_memory(i, &fp);
+    buf_clear(&fp);
+    ask(0, FP_AUDIT, &fp);
+    for (size_t i = 0; i < 3; i++)
+        talk_with_little_memory(i, &fp);
     buf_free(&fp);
+}
+
+/* Step number i of a talk, the first one in t. */
+static int first_step(int i, ecrdt_txn *t, const struct fp *m,
+                      const struct ranges *peer, const struct vv *below) {
+    struct raise_report rep;
+    struct fp asked = {.bucket = slice_str(KIT_B)};
+    struct reconcile r = {0};
+    struct buf fp = {0};
+    int rc = ECRDT_OK;
+    if (i == 2)
+        fp_encode(&fp, m, true);
+    if (i == 0)
+        rc = reconcile_raise(t, m, &rep);
+    else if (i == 1)
+        rc = reconcile_ask(t, KIT_B, peer, below, &asked);
+    else if (i == 2)
+        rc = fp.err ? fp.err : reconcile_compare(&r, t, buf_slice(&fp), key);
+    else
+        rc = reconcile_sum(&r, t, &asked, 4, key);
+    fp_free(&asked);
+    reconcile_free(&r);
+    buf_free(&fp);
+    return rc;
+}
+
+/* The same for each step that begins a transaction of its own. */
+static void every_first_step_may_fail(void **state) {
+    struct fp m = {0};
+    struct ranges peer = {0};
+    struct vv below = {0};
+    (void)state;
+    fill(0, 9);
+    fill(1, 9);
+    kit_try_by(1, 0, 4); /* cuts, and a floor to be above of */
+    claim(&m, "b", "k00003", o1, 7);
+    assert_ok(vv_raise(&m.floor, o1, 3, 0));
+    assert_ok(vv_raise(&m.f, o1, 4, 0));
+    assert_ok(ranges_init(&peer));
+    assert_ok(vv_raise(&below, o1, 9, 0));
+    for (int i = 0; i < 4; i++) {
+        unsigned long n = 0;
+        int rc;
+        do {
+            ecrdt_txn *t = kit_write(1);
+            m.gen = kit_bucket(t)->head.gen;
+            fault_alloc_at(++n);
+            rc = first_step(i, t, &m, &peer, &below);
+            bool hit = fault_alloc_hit();
+            fault_alloc_at(0);
+            assert_code(hit ? ECRDT_ENOMEM : ECRDT_OK, rc);
+            ecrdt_abort(t);
+        } while (rc < 0);
+        assert_true(n > 2);
+    }
+    ranges_free(&peer);
+    vv_free(&below);
+    fp_free(&m);
+}
+
+/* More parts than a message holds: what is over is left to the next talk. */
+static void a_full_message_leaves_the_rest(void **state) {
+    struct fp m = {.bucket = slice_str(KIT_B)};
+    struct item_id lowest = {0};
+    struct reconcile r = {0};
+    struct buf out = {0};
+    enum { PARTS = 600 };
+    (void)state;
+    fill(0, 8000);
+    ecrdt_txn *t = kit_read(0);
+    assert_non_null(fp_add(&m, &lowest, NULL, 0, false));
+    assert_ok(reconcile_sum(&r, t, &m, PARTS, key));
+    assert_code(1, reconcile_step(&r, UINT64_MAX));
+    assert_true(r.split.n > 257);
+    for (size_t i = 0; i < r.split.n; i++)
+        r.split.parts[i].sum[0] ^= 1;
+    fp_encode(&out, &r.split, true);
+    done(t, &r);
+    t = compare(0, &out, &r);
+    assert_true(r.differing > 256);
+    assert_true(r.split.n <= FP_PARTS_MAX);
+    assert_true(r.split.n > FP_PARTS_MAX - 2 * RECONCILE_FAN);
+    done(t, &r);
+    buf_free(&out);
+}
+
+/* A random stretch: of nothing, of one item, before and behind others. */
+static void random_stretches_stay_in_their_bucket(void **state) {
+    static const char *const names[] = {"empty", KIT_B, "last"};
+    struct item_id lo, hi;
+    struct bucket *bk;
+    bool bounded;
+    (void)state;
+    ecrdt_txn *t = kit_write(0);
+    for (size_t i = 0; i < 3; i++)
+        assert_code(1, txn_bucket(t, names[i], true, &bk));
+    assert_ok(ecrdt_commit(t));
+    set(0, "one", "v");
+    for (uint64_t r = 0; r < 5; r++) {
+        uint64_t random = r ? UINT64_MAX / r : 0;
+        t = kit_read(0);
+        for (size_t i = 0; i < 3; i++)
+            assert_code(i == 1, reconcile_random(t, names[i], random, r + 1,
+                                                 &lo, &hi, &bounded));
+        assert_code(0,
+                    reconcile_random(t, "none", random, 1, &lo, &hi, &bounded));
+        ecrdt_abort(t);
+    }
+    fill(0, 30);
+    t = kit_write(0);
+    assert_ok(ecrdt_reg_set(t, "last", slice_str("k"), slice_str("v")));
+    assert_ok(ecrdt_commit(t));
+    t = kit_read(0);
+    for (uint64_t r = 0; r < 64; r++) {
+        assert_code(1, reconcile_random(t, KIT_B, UINT64_MAX / (r + 1) + r, r,
+                                        &lo, &hi, &bounded));
+        assert_true(!bounded ||
+                    slice_cmp(item_id_slice(&lo), item_id_slice(&hi)) <= 0);
+    }
+    ecrdt_abort(t);
 }
 
 /* In a transaction that failed nothing is raised. */
@@ -409,6 +549,16 @@ static void nothing_asked_nothing_said(void **state) {
     assert_ok(reconcile_chunk(t, &none, &budget, &chunk, &built));
     assert_int_equal(chunk.len, 0);
     ecrdt_abort(t);
+    buf_clear(&out);
+    fp_encode(&out, &absent, true);
+    t = compare(0, &out, &r); /* nothing is here, nothing is wanted */
+    assert_false(r.here);
+    assert_int_equal(r.compared + r.want.n, 0);
+    reconcile_free(&r);
+    assert_ok(
+        reconcile_ask(t, "absent", &(struct ranges){0}, &absent.f, &r.ask));
+    assert_int_equal(r.ask.n, 0);
+    ecrdt_abort(t);
     fp_free(&absent);
     buf_free(&out);
 }
@@ -417,6 +567,9 @@ int main(void) {
     fault_alloc_install();
     const struct CMUnitTest tests[] = {
         kit_test(every_allocation_may_fail),
+        kit_test(every_first_step_may_fail),
+        kit_test(a_full_message_leaves_the_rest),
+        kit_test(random_stretches_stay_in_their_bucket),
         kit_test(a_failed_transaction_raises_nothing),
         kit_test(nothing_asked_nothing_said),
         kit_test(what_differs_is_sent_or_split),
