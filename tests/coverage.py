@@ -95,6 +95,8 @@ def main():
             continue
         lines, branches = files[name]
         text = Path(name).read_text().splitlines()
+        if max(lines, default=0) > len(text):
+            sys.exit(f"{name} has changed since it was built and run")
         out = left_out(text)
         ran = {no: c for no, c in lines.items() if no not in out}
         arms = [(no, c) for no, got in branches.items() if no not in out
