@@ -583,7 +583,8 @@ int reconcile_chunk(ecrdt_txn *t, struct fp *m,
         else
             done++;
     }
-    memmove(m->parts, m->parts + done, (m->n - done) * sizeof *m->parts);
+    if (done) /* m may have no parts at all */
+        memmove(m->parts, m->parts + done, (m->n - done) * sizeof *m->parts);
     m->n -= done;
     if (rc == ECRDT_OK && b.c.n_parts)
         rc = fork_lists(t, bk, &b.c, &b.forks);
