@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+enum { EVENTS_AT_ONCE = 50000 };
+
 const char *const cluster_buckets[PLAN_BUCKETS] = {"a", "b"};
 
 void broken(struct cluster *c, const char *format, ...) {
@@ -176,6 +178,11 @@ void replica_start(struct cluster *c, unsigned r) {
 }
 
 static void count_node(struct cluster *c, struct replica *me) {
+    for (size_t i = 0; i < me->node->n_links; i++) {
+        const struct session *s = me->node->links[i]->s;
+        for (size_t k = 0; s && k < s->mirrors.n; k++)
+            c->fig.feature[F_prunes] += s->mirrors.m[k]->pruned;
+    }
     for (size_t i = 0; i < me->node->peers.n; i++) {
         const struct peer_record *p = &me->node->peers.p[i]->r;
         c->fig.feature[F_links] += p->links;
@@ -261,10 +268,16 @@ void cluster_open(struct cluster *c, struct plan *p, const char *dir) {
  */
 
 void cluster_run(struct cluster *c, uint64_t ms) {
-    uint64_t end = c->net.now_ms + ms;
-    do
+    uint64_t end = c->net.now_ms + ms, at = c->net.now_ms, n = 0;
+    do {
         c->journal.now_ms = c->net.now_ms;
-    while (net_step(&c->net, end));
+        n = c->net.now_ms == at ? n + 1 : 0;
+        at = c->net.now_ms;
+        HOLDS(c, n < EVENTS_AT_ONCE,
+              "a node works without end: %d events in "
+              "one millisecond",
+              EVENTS_AT_ONCE);
+    } while (net_step(&c->net, end));
     c->journal.now_ms = c->net.now_ms;
 }
 

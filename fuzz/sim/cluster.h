@@ -24,10 +24,9 @@ enum {
     X(commits, "local transactions")                                           \
     X(links, "handshakes that came to an end")                                 \
     X(chunks, "chunks over links")                                             \
-    X(deltas, "parts of exports below nothing, with a base")                   \
-    X(completes, "complete parts of exports")                                  \
-    X(fps, "messages of fingerprints")                                         \
-    X(sames, "clocks raised because sums were equal")                          \
+    X(deltas, "parts of exports that are deltas")                              \
+    X(completes, "complete parts of exports, for a store below the floor")     \
+    X(fps, "messages of audits")                                               \
     X(audits, "audits that came to an end")                                    \
     X(cuts_seen, "buckets seen in the middle of a bulk")                       \
     X(lost, "commits lost with the machine")                                   \
@@ -65,10 +64,10 @@ struct save {
 
 struct replica {
     bool used; /* it exists */
-    bool dead; /* ... and will not come back */
     bool core;
-    bool may_fall; /* its clock may fall at the next look */
-    bool claimed;  /* the heir: it claimed to be */
+    bool may_fall;             /* its clock may fall at the next look */
+    bool claimed;              /* replica 0 has claimed to be the heir ... */
+    uint8_t heir[ORIGIN_SIZE]; /* ... under this identity */
     bool full;
     bool crashed;  /* its machine did, and it is not up again */
     uint8_t level; /* of plan_level */

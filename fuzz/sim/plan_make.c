@@ -227,7 +227,7 @@ static void add_one(struct maker *m, uint8_t what) {
         return;
     while (what == DO_start && !(m->down >> r & 1))
         r = (unsigned)below(m, m->n);
-    if (what == DO_fold)
+    if (what == DO_fold && r != 1) /* who must not, and who may */
         r = 0;
     if (what == DO_subscribe && m->n > 1)
         r = 1 + (unsigned)below(m, m->n - 1);
