@@ -125,17 +125,35 @@ static int register_row(ecrdt_iter *it, ecrdt_txn *t,
     return rc < 0 ? rc : 1;
 }
 
-static int head_row(ecrdt_iter *it, ecrdt_txn *t, const struct item_parts *p,
-                    slice rec, ecrdt_entry *e) {
-    ecrdt_type type = p->tag == TAG_SET_HEAD ? ECRDT_SET : ECRDT_COUNTER;
-    struct keyhead_view v;
-    if (!keyhead_decode(rec, &v))
-        return txn_corrupt(t, "a key head");
-    if (!(it->types & type) || !give_key(it, whole_key(p, v.full_key), e))
+/* A row for the key that a head stands for. */
+static int head_row(ecrdt_iter *it, const struct item_parts *p,
+                    const struct keyhead_view *v, ecrdt_entry *e) {
+    bool set = p->tag == TAG_SET_HEAD;
+    if (!give_key(it, whole_key(p, v->full_key), e))
         return 0;
-    e->type = type;
-    e->num = type == ECRDT_SET ? (int64_t)v.live : clamp(v.total);
+    e->type = set ? ECRDT_SET : ECRDT_COUNTER;
+    e->num = set ? (int64_t)v->live : clamp(v->total);
     return 1;
+}
+
+static int set_row(ecrdt_iter *it, ecrdt_txn *t, const struct item_parts *p,
+                   slice rec, ecrdt_entry *e) {
+    struct keyhead_view v;
+    if (!keyhead_decode(TAG_SET_HEAD, rec, &v))
+        return txn_corrupt(t, "a key head");
+    return head_row(it, p, &v, e);
+}
+
+/* By its head, or by its only entry. */
+static int counter_row(ecrdt_iter *it, ecrdt_txn *t, const struct item_parts *p,
+                       slice rec, ecrdt_entry *e) {
+    struct keyhead_view v;
+    int rc = 1;
+    if (p->tag == TAG_ENTRY)
+        rc = keyhead_sole(t, p->shape, rec, &v);
+    else if (!keyhead_decode(TAG_COUNTER_HEAD, rec, &v))
+        return txn_corrupt(t, "a key head");
+    return rc < 0 || !v.live ? rc : head_row(it, p, &v, e);
 }
 
 /* The first row of c at or behind *at, if it is one of the iterator's: 1, 0. */
@@ -149,43 +167,57 @@ static int seek_row(const ecrdt_iter *it, struct db_cursor *c,
     return rc;
 }
 
-/* The next register among the items; elements and entries are jumped over. */
-static int seek_register(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *c,
-                         struct item_parts *p, slice *key, slice *rec) {
+/* The next register or counter among the items, as far as the iterator wants
+ * them; elements are jumped over. */
+static int seek_item(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *c,
+                     struct item_parts *p, slice *key, slice *rec) {
     int rc;
     while ((rc = seek_row(it, c, &it->at, key, rec)) == 1) {
         if (!item_id_parse(item_key_id_of(*key), p))
             return txn_corrupt(t, "an item id");
-        if (p->tag == TAG_REGISTER)
+        bool reg = p->tag == TAG_REGISTER;
+        if (p->tag != TAG_ELEMENT &&
+            it->types & (reg ? ECRDT_REG : ECRDT_COUNTER))
             return 1;
-        skip_tag(&it->at, *key, p->k_len, p->tag);
+        skip_tag(&it->at, *key, p->k_len,
+                 p->tag == TAG_COUNTER_HEAD ? TAG_ENTRY : p->tag);
     }
     return rc;
 }
 
-/* Rows of ecrdt_keys(): registers from the items, sets and counters from the
- * key heads, merged by id. */
+/* What ecrdt_keys() hands out for that row, and goes on behind it. */
+static int item_row(ecrdt_iter *it, ecrdt_txn *t, const struct item_parts *p,
+                    slice key, slice rec, ecrdt_entry *e) {
+    if (p->tag == TAG_REGISTER) {
+        skip_id(&it->at, key);
+        return register_row(it, t, p, rec, e);
+    }
+    skip_tag(&it->at, key, p->k_len, TAG_ENTRY);
+    return counter_row(it, t, p, rec, e);
+}
+
+/* Rows of ecrdt_keys(): registers and counters from the items, sets from
+ * their heads, merged by id. */
 static int key_rows(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *items,
                     struct db_cursor *heads, ecrdt_entry *e) {
     for (int rc = 0; rc == 0;) {
-        struct item_parts reg, head;
-        slice rkey, rrec, hkey, hrec;
-        int r = !(it->types & ECRDT_REG)
+        struct item_parts item, head;
+        slice ikey, irec, hkey, hrec;
+        int i = it->types == ECRDT_SET
                     ? 0
-                    : seek_register(it, t, items, &reg, &rkey, &rrec);
-        int h = it->types == ECRDT_REG
+                    : seek_item(it, t, items, &item, &ikey, &irec);
+        int h = !(it->types & ECRDT_SET)
                     ? 0
                     : seek_row(it, heads, &it->at_head, &hkey, &hrec);
-        if (r < 0 || h < 0 || (!r && !h))
-            return r < 0 ? r : h;
-        if (r && (!h || slice_cmp(rkey, hkey) < 0)) {
-            skip_id(&it->at, rkey);
-            rc = register_row(it, t, &reg, rrec, e);
+        if (i < 0 || h < 0 || (!i && !h))
+            return i < 0 ? i : h;
+        if (i && (!h || slice_cmp(ikey, hkey) < 0)) {
+            rc = item_row(it, t, &item, ikey, irec, e);
         } else {
             if (!item_id_parse(item_key_id_of(hkey), &head))
                 return txn_corrupt(t, "a key head");
             skip_id(&it->at_head, hkey);
-            rc = head_row(it, t, &head, hrec, e);
+            rc = set_row(it, t, &head, hrec, e);
         }
         if (rc)
             return rc;

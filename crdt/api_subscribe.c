@@ -1,8 +1,10 @@
 /* api_subscribe.c: public calls on what a store holds, and the digest of a
  * part of a bucket. */
 #include "crdt/clocks.h"
+#include "crdt/door.h"
 #include "crdt/held.h"
 #include "crdt/step.h"
+#include "crdt/items.h"
 #include "lib/alloc.h"
 
 /* Frame of a call that changes the subscription. */
@@ -111,6 +113,23 @@ int ecrdt_subscriptions(ecrdt_store *s, ecrdt_subscription_fn fn, void *ctx) {
 /* ---- digest of a prefix ---------------------------------------------------
  */
 
+/* Adds the names of an item's live events. */
+static int sum_item(ecrdt_txn *t, const struct bucket *bk, slice id, slice rec,
+                    uint8_t sum[16]) {
+    struct event e;
+    uint8_t e16[CRYPTO_E16];
+    int rc;
+    for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1;) {
+        if (!event_live(&e))
+            continue;
+        rc = door_name(t, bk, id, &e, e16);
+        if (rc < 0)
+            return rc;
+        digest_add(sum, e16);
+    }
+    return rc < 0 ? txn_corrupt(t, "an item") : ECRDT_OK;
+}
+
 /* Adds up the live events of all items whose ids begin with those of the
  * prefix; a longer key's shorter neighbour may pad to the same bytes. */
 static int sum_prefix(ecrdt_txn *t, struct bucket *bk, slice prefix,
@@ -123,19 +142,11 @@ static int sum_prefix(ecrdt_txn *t, struct bucket *bk, slice prefix,
         return rc;
     item_key_set(&from, bk->id, slice_of(b, key_prefix(b, prefix)), 0);
     slice start = item_key_db(&from), key = start, rec;
-    for (rc = db_cursor_seek(c, &key, &rec);
-         rc == 1 && slice_starts(key, start);
-         rc = db_cursor_next(c, &key, &rec)) {
-        struct event e;
-        size_t at = 0;
-        int more;
-        while ((more = item_walk(rec, &at, &e)) == 1)
-            if (event_live(&e))
-                digest_add(sum, e.e16);
-        if (more < 0) {
-            rc = txn_corrupt(t, "an item");
+    for (rc = items_seek(c, &key, &rec); rc == 1 && slice_starts(key, start);
+         rc = items_next(c, &key, &rec)) {
+        rc = sum_item(t, bk, item_key_id_of(key), rec, sum);
+        if (rc < 0)
             break;
-        }
     }
     db_cursor_close(c);
     return rc < 0 ? rc : ECRDT_OK;

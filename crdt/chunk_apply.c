@@ -26,7 +26,6 @@ struct apply {
     uint64_t *here;             /* seq of the range's clock, by origin index */
     uint64_t now_ms;
     struct spans held;    /* of the bucket, by this store */
-    struct buf e16s;      /* of the new events of one item */
     const struct vv *clk; /* the part's, cut where branches part */
     struct forks forks;   /* of this part and range */
     bool changed;
@@ -97,23 +96,16 @@ static int keep_mine(struct apply *a, const struct chunk_item *theirs,
 
 static int add_new(struct apply *a, const struct chunk_item *theirs,
                    struct item *after) {
-    uint8_t *e16 = buf_extend(&a->e16s, (size_t)theirs->count * CRYPTO_E16);
-    if (!e16)
-        return a->e16s.err;
-    for (uint32_t i = 0; i < theirs->count; i++, e16 += CRYPTO_E16) {
+    for (uint32_t i = 0; i < theirs->count; i++) {
         struct event e = a->c->events[theirs->first + i];
         if (e.seq <= a->here[e.origin] ||
             (MUTANT(payload) && event_live(&e) && !e.payload))
             continue;
-        int rc = event_e16(e16, a->bk->salt, a->c->origins[e.origin],
-                           theirs->id, &e, &a->t->scratch);
-        if (rc < 0)
-            return rc;
-        e.e16 = e16;
         e.origin = a->no[e.origin];
         e.fresh = !a->c->bulk; /* what came in bulk is not logged */
-        rc = forks_beyond(&a->forks, e.origin, e.seq) ? fork_place(after, &e)
-                                                      : item_append(after, &e);
+        int rc = forks_beyond(&a->forks, e.origin, e.seq)
+                     ? fork_place(after, &e)
+                     : item_append(after, &e);
         if (rc < 0)
             return rc;
         a->bk->head.hlc = hlc_merge(a->bk->head.hlc, e.hlc, a->now_ms);
@@ -140,7 +132,6 @@ static int join_item(struct apply *a, struct item_key *k,
         return found;
     struct item *after = &t->after;
     after->n = 0;
-    buf_clear(&a->e16s);
     note_theirs(a, theirs, true);
     int rc = keep_mine(a, theirs, after);
     note_theirs(a, theirs, false);
@@ -416,7 +407,6 @@ static int apply_chunk(ecrdt_txn *t, struct chunk *c, struct chunk_report *r) {
             db_stick(t->db, rc);
     }
     spans_free(&a.held);
-    buf_free(&a.e16s);
     alloc_free(a.no);
     alloc_free(a.here);
     alloc_free(a.index);

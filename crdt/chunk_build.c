@@ -7,6 +7,7 @@
 #include "crdt/held.h"
 #include "crdt/reconcile.h"
 #include "crdt/spans.h"
+#include "crdt/items.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/mutant.h"
@@ -231,10 +232,10 @@ static int fill_by_scan(struct build *b, struct chunk_part *part,
     item_key_set(&from, b->bk->id, item_id_slice(s->lo), 0);
     slice key = item_key_db(&from), rec;
     int rc;
-    for (rc = db_cursor_seek(b->items, &key, &rec);
+    for (rc = items_seek(b->items, &key, &rec);
          rc == 1 && item_key_in(key, b->bk->id) &&
          before_end(s, item_key_id_of(key));
-         rc = db_cursor_next(b->items, &key, &rec)) {
+         rc = items_next(b->items, &key, &rec)) {
         int want = part->complete ? 1 : any_unknown(b, rec);
         if (want < 0)
             return want;

@@ -2,6 +2,7 @@
 #include "crdt/compare.h"
 #include "crdt/chunk_codec.h"
 #include "crdt/clocks.h"
+#include "crdt/items.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include <stdio.h>
@@ -115,8 +116,8 @@ static int compare_part(struct compare *c, const struct chunk_part *p,
     item_key_set(&from, c->bk->id, item_id_slice(&p->lo), 0);
     slice key = item_key_db(&from), rec;
     int rc;
-    for (rc = db_cursor_seek(items, &key, &rec); rc == 1;
-         rc = db_cursor_next(items, &key, &rec)) {
+    for (rc = items_seek(items, &key, &rec); rc == 1;
+         rc = items_next(items, &key, &rec)) {
         slice id = item_key_id_of(key);
         if (!item_key_in(key, c->bk->id) ||
             (p->bounded && slice_cmp(id, item_id_slice(&p->hi)) >= 0))

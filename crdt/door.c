@@ -4,6 +4,7 @@
 #include "crdt/hlc.h"
 #include "crdt/keyhead.h"
 #include "crdt/tombs.h"
+#include "crdt/items.h"
 #include "lib/assert.h"
 #include "lib/err.h"
 #include "lib/mutant.h"
@@ -26,7 +27,7 @@ int door_next(ecrdt_txn *t, const struct bucket *bk, slice from, slice hi,
     struct item_parts parts;
     item_key_set(&at, bk->id, from, 0);
     slice key = item_key_db(&at), rec;
-    int rc = db_cursor_seek(t->items, &key, &rec);
+    int rc = items_seek(t->items, &key, &rec);
     if (rc <= 0 || !item_key_in(key, bk->id))
         return rc < 0 ? rc : 0;
     slice id = item_key_id_of(key);
@@ -64,30 +65,54 @@ int door_record(ecrdt_txn *t, const char *bucket, uint8_t tag, slice key,
     return db_get(t->db, DB_ITEMS, item_key_db(k), rec);
 }
 
-/* Adds (sign 1) or takes back (-1) what siblings mean for the bucket. */
-static void account(struct bucket *bk, const struct item *it, int sign) {
-    bool live = false;
-    for (size_t i = 0; i < it->n; i++) {
-        if (!event_live(&it->ev[i])) {
-            bk->head.tombs += (uint64_t)sign;
-            continue;
-        }
-        live = true;
-        (sign > 0 ? digest_add : digest_sub)(bk->head.digest, it->ev[i].e16);
-    }
-    if (live)
-        bk->head.live += (uint64_t)sign;
+int door_name(ecrdt_txn *t, const struct bucket *bk, slice id,
+              const struct event *e, uint8_t e16[CRYPTO_E16]) {
+    const uint8_t *origin = origin_id(t, e->origin);
+    if (!origin)
+        return db_err(t->db);
+    int rc = event_e16(e16, bk->salt, origin, id, e, &t->scratch);
+    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
 }
 
-/* The whole key of a hashed one stands in every live payload. */
-static slice full_key_of(struct item_shape shape, const struct item *it) {
-    struct payload parts;
-    for (size_t i = 0; i < it->n && shape.key_hashed; i++)
-        if (event_live(&it->ev[i]) &&
-            payload_split(shape, slice_of(it->ev[i].payload, it->ev[i].len),
-                          &parts))
-            return parts.key;
-    return slice_of(NULL, 0);
+typedef void digest_fn(uint8_t sum[16], const uint8_t e16[16]);
+
+/* The bucket's digest gains or loses the live events that it has and other
+ * has not. */
+static int digest_only(ecrdt_txn *t, struct bucket *bk,
+                       const struct item_key *k, const struct item *it,
+                       const struct item *other, digest_fn *change) {
+    for (size_t i = 0; i < it->n; i++) {
+        const struct event *e = &it->ev[i];
+        const struct event *x = item_of_origin(other, e->origin);
+        if (!event_live(e) || (x && event_same(x, e)))
+            continue;
+        uint8_t e16[CRYPTO_E16];
+        int rc = e->e16 ? 0 : door_name(t, bk, item_key_id(k), e, e16);
+        if (rc < 0)
+            return rc;
+        change(bk->head.digest, e->e16 ? e->e16 : e16);
+    }
+    return ECRDT_OK;
+}
+
+/* Adds (sign 1) or takes back (-1) what siblings count for the bucket. */
+static void count_item(struct bucket_head *h, const struct item *it, int sign) {
+    for (size_t i = 0; i < it->n; i++)
+        if (!event_live(&it->ev[i]))
+            h->tombs += (uint64_t)sign;
+    if (item_live(it))
+        h->live += (uint64_t)sign;
+}
+
+/* What the siblings mean for the bucket follows. */
+static int account(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
+                   const struct item *after) {
+    const struct item *before = &t->before;
+    count_item(&bk->head, before, -1);
+    count_item(&bk->head, after, 1);
+    bk->head_dirty = true;
+    int rc = digest_only(t, bk, k, before, after, digest_sub);
+    return rc < 0 ? rc : digest_only(t, bk, k, after, before, digest_add);
 }
 
 /* The key head follows by value(after) - value(before). */
@@ -103,10 +128,11 @@ static int account_key(ecrdt_txn *t, struct bucket *bk,
     ty->read(shape, after, &is);
     struct item_key hk;
     item_key_head(&hk, k, ty->head_tag);
-    struct keyhead *h = keyhead_edit(t, bk, &hk, full_key_of(shape, after));
+    struct keyhead *h = keyhead_edit(t, bk, &hk, item_full_key(shape, after));
     if (!h)
         return db_err(t->db);
     h->live += (uint64_t)(is.live - was.live);
+    h->rows += (uint64_t)(after->n != 0) - (t->before.n != 0);
     h->total += is.total - was.total;
     if (is.bound > h->bound)
         h->bound = is.bound;
@@ -130,11 +156,10 @@ static int log_fresh(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
 int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
              struct item *after, bool logged) {
     tombs_date(after);
-    account(bk, &t->before, -1);
-    account(bk, after, 1);
-    bk->head_dirty = true;
+    int rc = account(t, bk, k, after);
     /* Encoded before anything is written: after borrows from the page. */
-    int rc = account_key(t, bk, k, after);
+    if (rc == ECRDT_OK)
+        rc = account_key(t, bk, k, after);
     if (rc < 0)
         return rc;
     buf_clear(&t->rec);
@@ -166,6 +191,8 @@ static uint64_t txn_hlc(struct bucket *bk) {
 static int take_dot(ecrdt_txn *t, struct bucket *bk, struct event *e) {
     const struct event *own = item_of_origin(&t->before, bk->head.me);
     e->origin = bk->head.me;
+    if (own && own->seq > bk->head.seq)
+        return txn_corrupt(t, "an item");
     if (own && own->seq > bk->seq_before) {
         e->seq = own->seq;
         return ECRDT_OK;
@@ -181,13 +208,9 @@ static int take_dot(ecrdt_txn *t, struct bucket *bk, struct event *e) {
 /* Gives a local event, but for its name complete, its e16. */
 static int name_event(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
                       struct event *e) {
-    const uint8_t *me = origin_id(t, bk->head.me);
-    if (!me)
-        return db_err(t->db);
     uint8_t *e16 = bk->e16s.data + (e->seq - bk->seq_before - 1) * CRYPTO_E16;
-    int rc = event_e16(e16, bk->salt, me, item_key_id(k), e, &t->scratch);
     e->e16 = e16;
-    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
+    return door_name(t, bk, item_key_id(k), e, e16);
 }
 
 int door_restate(ecrdt_txn *t, struct bucket *bk, struct item_key *k,

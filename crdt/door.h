@@ -24,6 +24,10 @@ int door_item(ecrdt_txn *t, const char *bucket, bool create, uint8_t tag,
 int door_record(ecrdt_txn *t, const char *bucket, uint8_t tag, slice key,
                 slice elem, struct item_key *k, slice *rec);
 
+/* The e16 of an event on item id of bk, worked out anew. 0 or < 0 (stuck). */
+int door_name(ecrdt_txn *t, const struct bucket *bk, slice id,
+              const struct event *e, uint8_t e16[CRYPTO_E16]);
+
 /* Replaces the siblings t->before of k by after: record, digest, counts, log
  * and key head follow. found is door_find()'s result, and t is still
  * positioned. after may borrow from t->before. logged: fresh events go to

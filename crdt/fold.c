@@ -2,6 +2,7 @@
 #include "crdt/fold.h"
 #include "crdt/door.h"
 #include "crdt/step.h"
+#include "crdt/items.h"
 #include "lib/alloc.h"
 #include "lib/mutant.h"
 #include <unistd.h>
@@ -179,9 +180,8 @@ static int look_items(struct fold *f, struct bucket *bk, struct db_cursor *c) {
     const uint8_t *me = rc < 0 ? NULL : origin_id(f->t, bk->head.me);
     if (!me)
         return rc < 0 ? rc : db_err(f->t->db);
-    for (rc = db_cursor_seek(c, &key, &rec);
-         rc == 1 && item_key_in(key, bk->id);
-         rc = db_cursor_next(c, &key, &rec)) {
+    for (rc = items_seek(c, &key, &rec); rc == 1 && item_key_in(key, bk->id);
+         rc = items_next(c, &key, &rec)) {
         slice id = item_key_id_of(key);
         rc = look_item(f, bk, me, id, rec);
         if (rc < 0 || pause_here(f, bk, key))
@@ -317,51 +317,60 @@ int ecrdt_fold(ecrdt_store *s, uint32_t flags, ecrdt_fold_report *r) {
 /* ---- goodbye --------------------------------------------------------------
  */
 
-/* This store's entry of the counter whose head is hk, once more, with the
- * mark that it is the last. */
-static int say_bye(ecrdt_txn *t, struct bucket *bk, const struct item_key *hk) {
-    const uint8_t *me = origin_id(t, bk->head.me);
+/* This store's entry k of a counter, once more, with the mark that it is the
+ * last. */
+static int say_bye(ecrdt_txn *t, struct bucket *bk, struct item_key *k) {
     struct buf full_key = {0};
-    struct item_key k;
     struct count c;
-    if (!me)
-        return db_err(t->db);
-    item_key_head(&k, hk, TAG_ENTRY);
-    item_key_origin(&k, me);
-    int rc = read_entry(t, &k, &c, &full_key);
+    int rc = read_entry(t, k, &c, &full_key);
     if (rc == 1 && item_live(&t->before))
-        rc = write_entry(t, bk, &k, true, KIND_COUNT | KIND_BYE, &c, &full_key);
+        rc = write_entry(t, bk, k, true, KIND_COUNT | KIND_BYE, &c, &full_key);
     buf_free(&full_key);
     return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
 }
 
-/* All counters of a bucket, by their heads, which wait until the commit. */
+static int bye_in_items(ecrdt_txn *t, struct bucket *bk, struct db_cursor *c,
+                        const uint8_t me[ORIGIN_SIZE]) {
+    uint8_t from[BUCKET_PREFIX];
+    item_key_prefix(from, bk->id);
+    slice key = slice_of(from, sizeof from), rec;
+    int rc;
+    for (rc = items_seek(c, &key, &rec); rc == 1 && item_key_in(key, bk->id);
+         rc = items_next(c, &key, &rec)) {
+        struct item_parts p;
+        struct item_key k;
+        slice id = item_key_id_of(key);
+        if (!item_id_parse(id, &p))
+            return txn_corrupt(t, "an item id");
+        if (p.tag != TAG_ENTRY || !slice_eq(p.sub, slice_of(me, ORIGIN_SIZE)))
+            continue;
+        item_key_set(&k, bk->id, id, p.k_len);
+        rc = say_bye(t, bk, &k);
+        if (rc < 0)
+            return rc;
+    }
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+/* All counters of a bucket that this store has an entry of. */
 static int bye_in_bucket(void *ctx, const char *name) {
     ecrdt_txn *t = ctx;
     struct bucket *bk;
     struct db_cursor *c;
-    uint8_t from[BUCKET_PREFIX];
+    uint8_t me[ORIGIN_SIZE];
     int rc = txn_bucket(t, name, false, &bk);
-    if (rc == 1)
-        rc = db_cursor_open(t->db, DB_KEYS, &c);
     if (rc < 0)
         return rc;
-    item_key_prefix(from, bk->id);
-    slice key = slice_of(from, sizeof from), rec;
-    for (rc = db_cursor_seek(c, &key, &rec);
-         rc == 1 && item_key_in(key, bk->id);
-         rc = db_cursor_next(c, &key, &rec)) {
-        struct item_key hk;
-        slice id = item_key_id_of(key);
-        item_key_set(&hk, bk->id, id, (uint16_t)(id.len - 1));
-        if (item_key_tag(&hk) != TAG_COUNTER_HEAD)
-            continue;
-        rc = say_bye(t, bk, &hk);
-        if (rc < 0)
-            break;
-    }
+    const uint8_t *id = origin_id(t, bk->head.me);
+    if (!id)
+        return db_err(t->db);
+    memcpy(me, id, sizeof me);
+    rc = db_cursor_open(t->db, DB_ITEMS, &c);
+    if (rc < 0)
+        return rc;
+    rc = bye_in_items(t, bk, c, me);
     db_cursor_close(c);
-    return rc < 0 ? rc : ECRDT_OK;
+    return rc;
 }
 
 /* The old incarnation's last events, its heads with them, then a new one: all

@@ -464,8 +464,8 @@ int fork_raise(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
 int fork_place(struct item *after, const struct event *e) {
     for (size_t i = 0; i < after->n; i++) {
         const struct event *x = &after->ev[i];
-        bool same = !memcmp(x->e16, e->e16, CRYPTO_E16) || MUTANT(dotdigest);
-        if (x->origin == e->origin && x->seq == e->seq && same)
+        if (event_same(x, e) ||
+            (MUTANT(dotdigest) && x->origin == e->origin && x->seq == e->seq))
             return ECRDT_OK;
     }
     return item_append(after, e);
@@ -479,7 +479,8 @@ static int wins(ecrdt_txn *t, const struct event *a, const struct event *b) {
         return a->hlc > b->hlc;
     if (a->origin == b->origin)
         return a->seq != b->seq ? a->seq > b->seq
-                                : memcmp(a->e16, b->e16, CRYPTO_E16) > 0;
+                                : slice_cmp(slice_of(a->payload, a->len),
+                                            slice_of(b->payload, b->len)) > 0;
     uint8_t id[ORIGIN_SIZE];
     const uint8_t *p = origin_id(t, a->origin);
     if (!p)

@@ -2,6 +2,8 @@
  * stretch and of blocks of it, whose size doubles as they get too many. */
 #include "crdt/fp_scan.h"
 #include "crdt/clocks.h"
+#include "crdt/door.h"
+#include "crdt/items.h"
 #include "lib/alloc.h"
 #include "lib/mutant.h"
 #include <stdlib.h>
@@ -135,12 +137,7 @@ static int add_e16(struct fp_scan *s, slice id, const struct event *e) {
     uint8_t *at = buf_extend(&s->text, CRYPTO_E16);
     if (!at)
         return s->text.err;
-    memcpy(at, e->e16, CRYPTO_E16);
-    if (!s->audit)
-        return ECRDT_OK;
-    const uint8_t *origin = origin_id(s->t, e->origin);
-    return origin ? event_e16(at, s->bk->salt, origin, id, e, &s->t->scratch)
-                  : db_err(s->t->db);
+    return door_name(s->t, s->bk, id, e, at);
 }
 
 static bool left_out(const struct fp_scan *s, const struct event *e) {
@@ -213,8 +210,8 @@ static int finish(struct fp_scan *s) {
 int fp_scan_step(struct fp_scan *s, uint64_t *items) {
     slice key = item_key_db(&s->next), rec;
     int rc;
-    for (rc = db_cursor_seek(s->items, &key, &rec); rc == 1;
-         rc = db_cursor_next(s->items, &key, &rec)) {
+    for (rc = items_seek(s->items, &key, &rec); rc == 1;
+         rc = items_next(s->items, &key, &rec)) {
         slice id = item_key_id_of(key);
         if (!item_key_in(key, s->bk->id) ||
             (s->bounded && slice_cmp(id, item_id_slice(&s->hi)) >= 0))

@@ -74,88 +74,132 @@ bool item_live(const struct item *it) {
     return false;
 }
 
-enum { FIXED = 8 + 1 + CRYPTO_E16 }; /* hlc, kind, e16 */
+bool event_same(const struct event *a, const struct event *b) {
+    return a->origin == b->origin && a->seq == b->seq && a->kind == b->kind &&
+           a->hlc == b->hlc && a->len == b->len &&
+           (a->payload == b->payload || !a->len ||
+            !memcmp(a->payload, b->payload, a->len));
+}
 
-static void encode_event(struct buf *out, const struct event *e) {
-    uint8_t *p = buf_extend(out, 3 * VARINT_MAX + FIXED + e->len);
+enum { HLC_MS = 6, SEQ_SHORT = 4, SEQ_LONG = 8 };
+enum { EVENT_MOST = 1 + HLC_MS + SEQ_LONG + 3 * VARINT_MAX };
+static const uint64_t seq_long = (uint64_t)1 << 63;
+
+/* 4 bytes below 2^31, else 8 with the top bit set: a size that hardly ever
+ * changes lets LMDB overwrite a record where it lies. */
+static uint8_t *put_seq(uint8_t *p, uint64_t seq) {
+    if (seq <= INT32_MAX) {
+        store32(p, (uint32_t)seq);
+        return p + SEQ_SHORT;
+    }
+    store64(p, seq | seq_long);
+    return p + SEQ_LONG;
+}
+
+/* Bytes of the seq at [p, end), 0 if malformed. */
+static size_t get_seq(const uint8_t *p, const uint8_t *end, uint64_t *seq) {
+    if (end - p < SEQ_SHORT)
+        return 0;
+    *seq = load32(p);
+    if (*seq <= INT32_MAX)
+        return SEQ_SHORT;
+    if (end - p < SEQ_LONG)
+        return 0;
+    *seq = load64(p) & ~seq_long;
+    return *seq > INT32_MAX ? SEQ_LONG : 0;
+}
+
+static uint8_t *put_hlc(uint8_t *p, uint64_t hlc) {
+    store32(p, (uint32_t)(hlc >> 32));
+    store16(p + 4, (uint16_t)(hlc >> 16));
+    return p + HLC_MS + varint_put(p + HLC_MS, hlc & UINT16_MAX);
+}
+
+static void encode_event(struct buf *out, const struct event *e, bool last) {
+    const size_t most = EVENT_MOST + e->len;
+    uint8_t *p = buf_extend(out, most), *start = p;
     if (!p)
         return;
-    uint8_t *start = p;
+    last = last && event_live(e);
+    *p++ = last ? e->kind | KIND_LAST : e->kind;
     p += varint_put(p, e->origin);
-    p += varint_put(p, e->seq);
-    store64(p, e->hlc);
-    p[8] = e->kind;
-    memcpy(p + 9, e->e16, CRYPTO_E16);
-    p += FIXED;
-    p += varint_put(p, event_live(e) ? e->len : e->arrival_ms);
+    p = put_seq(p, e->seq);
+    p = put_hlc(p, e->hlc);
+    if (!last)
+        p += varint_put(p, event_live(e) ? e->len : e->arrival_ms);
     if (e->len)
         memcpy(p, e->payload, e->len);
     p += e->len;
-    out->len -= 3 * VARINT_MAX + FIXED + e->len - (size_t)(p - start);
+    out->len -= most - (size_t)(p - start);
 }
 
 void item_encode(struct buf *out, const struct item *it) {
-    uint8_t *p = buf_extend(out, VARINT_MAX);
-    if (!p)
-        return;
-    out->len -= VARINT_MAX - varint_put(p, it->n);
     for (size_t i = 0; i < it->n; i++)
-        encode_event(out, &it->ev[i]);
+        encode_event(out, &it->ev[i], i + 1 == it->n);
+}
+
+/* Bytes of the hlc at [p, end), 0 if malformed. */
+static size_t get_hlc(const uint8_t *p, const uint8_t *end, uint64_t *hlc) {
+    uint64_t count;
+    size_t n = end - p > HLC_MS ? varint_get(p + HLC_MS, end, &count) : 0;
+    if (!n || count > UINT16_MAX)
+        return 0;
+    *hlc = (uint64_t)load32(p) << 32 | (uint64_t)load16(p + 4) << 16 | count;
+    return HLC_MS + n;
+}
+
+/* What ends an event: of a tomb when it came, else the payload. */
+static const uint8_t *get_end(const uint8_t *p, const uint8_t *end, bool last,
+                              struct event *e) {
+    uint64_t v = (uint64_t)(end - p);
+    size_t n = last ? 0 : varint_get(p, end, &v);
+    bool live = event_live(e);
+    if ((!n && !last) || (live && v > (uint64_t)(end - p) - n))
+        return NULL;
+    e->payload = p + n;
+    e->arrival_ms = live ? 0 : v;
+    e->len = live ? (uint32_t)v : 0;
+    return e->payload + e->len;
 }
 
 /* One event at [p, end): bytes used, 0 if malformed. */
 static size_t decode_event(const uint8_t *p, const uint8_t *end,
                            struct event *e) {
     const uint8_t *start = p;
-    uint64_t origin, len;
+    uint64_t origin;
+    uint8_t kind = *p++;
+    bool last = kind & KIND_LAST;
+    e->kind = kind & (uint8_t)~KIND_LAST;
     size_t n = varint_get(p, end, &origin);
-    if (!n || origin > UINT32_MAX)
-        return 0;
-    p += n;
-    n = varint_get(p, end, &e->seq);
-    if (!n || end - p - (ptrdiff_t)n < FIXED)
+    if (!n || origin > UINT32_MAX || (last && !event_live(e)))
         return 0;
     p += n;
     e->origin = (uint32_t)origin;
-    e->hlc = load64(p);
-    e->kind = p[8];
-    e->e16 = p + 9;
-    p += FIXED;
-    n = varint_get(p, end, &len);
+    n = get_seq(p, end, &e->seq);
     if (!n)
         return 0;
-    e->arrival_ms = event_live(e) ? 0 : len;
-    len -= e->arrival_ms;
-    if (len > (uint64_t)(end - p) - n)
-        return 0;
     p += n;
-    e->payload = p;
-    e->len = (uint32_t)len;
+    n = get_hlc(p, end, &e->hlc);
+    if (!n)
+        return 0;
+    p = get_end(p + n, end, last, e);
+    e->e16 = NULL;
     e->fresh = false;
-    return (size_t)(p - start) + e->len;
+    /* One way to write it: whoever ends the record says so. */
+    return p && (last || !event_live(e) || p < end) ? (size_t)(p - start) : 0;
 }
 
 int item_walk(slice rec, size_t *at, struct event *e) {
-    const uint8_t *b = rec.data, *end = b + rec.len;
-    if (*at == 0) {
-        uint64_t count;
-        *at = varint_get(b, end, &count);
-        if (!*at || count == 0)
-            return ECRDT_ECORRUPT;
-    }
+    const uint8_t *b = rec.data;
     if (*at == rec.len)
-        return 0;
-    size_t n = decode_event(b + *at, end, e);
+        return rec.len ? 0 : ECRDT_ECORRUPT;
+    size_t n = decode_event(b + *at, b + rec.len, e);
     *at += n;
     return n ? 1 : ECRDT_ECORRUPT;
 }
 
 int item_decode(struct item *it, slice rec) {
     it->n = 0;
-    uint64_t count;
-    const uint8_t *b = rec.data;
-    if (!varint_get(b, b + rec.len, &count))
-        return ECRDT_ECORRUPT;
     struct event e;
     int rc;
     for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1;) {
@@ -164,7 +208,7 @@ int item_decode(struct item *it, slice rec) {
             return ECRDT_ENOMEM;
         *slot = e;
     }
-    return rc == 0 && it->n != count ? ECRDT_ECORRUPT : rc;
+    return rc;
 }
 
 int event_e16(uint8_t out[CRYPTO_E16], const uint8_t salt[16],

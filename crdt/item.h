@@ -11,6 +11,7 @@ enum event_kind {
     KIND_PUT = 1,
     KIND_TOMB = 2,
     KIND_COUNT = 3,
+    KIND_LAST = 0x20, /* in records alone, see item_encode() */
     KIND_MERGED = 0x40,
     KIND_BYE = 0x80,
     KIND_MARKS = KIND_MERGED | KIND_BYE
@@ -19,7 +20,7 @@ enum event_kind {
 struct event {
     uint64_t seq, hlc;
     uint64_t arrival_ms;    /* of a tomb: wall clock when it came here      */
-    const uint8_t *e16;     /* CRYPTO_E16 bytes, borrowed; NULL = not known */
+    const uint8_t *e16;     /* its name, borrowed; NULL = not worked out yet */
     const uint8_t *payload; /* borrowed                                     */
     uint32_t len;           /* of payload                                   */
     uint32_t origin;        /* its number in this store                     */
@@ -63,9 +64,13 @@ bool item_has(const struct item *it, uint32_t origin, uint64_t seq);
 /* Has it a live sibling? */
 bool item_live(const struct item *it);
 
-/* The record: varint n, then for each sibling varint origin, varint seq,
- * hlc (8), kind (1), e16 (16), then varint length and payload; of a tomb
- * varint arrival_ms. */
+/* The same event, not only the same dot? It has the same e16 then. */
+bool event_same(const struct event *a, const struct event *b);
+
+/* The record: for each sibling kind (1), varint origin, seq (4, or 8 with the
+ * top bit set), the hlc's milliseconds (6) and varint count, then varint length
+ * and payload; of a tomb varint arrival_ms. A live one at the end has KIND_LAST
+ * in its kind and no length. e16 is not stored: it follows from the rest. */
 void item_encode(struct buf *out, const struct item *it);
 
 /* Into the emptied it, borrowing from rec. 0, ECRDT_ECORRUPT (no sentence),

@@ -28,17 +28,41 @@ static uint64_t high(wide v) {
     return (uint64_t)((uwide)v >> 64);
 }
 
-bool keyhead_decode(slice rec, struct keyhead_view *out) {
+bool keyhead_decode(uint8_t head_tag, slice rec, struct keyhead_view *out) {
     const uint8_t *p = rec.data, *end = p + rec.len;
-    size_t n = varint_get(p, end, &out->live);
-    p += n;
-    size_t m = n ? varint_get(p, end, &out->bound) : 0;
-    p += m;
-    if (!m || end - p < 16)
-        return false;
-    out->total = (wide)((uwide)load64(p) << 64 | load64(p + 8));
-    out->full_key = slice_of(p + 16, (size_t)(end - p) - 16);
+    uint64_t *field[] = {&out->live, &out->rows, &out->bound};
+    size_t fields = head_tag == TAG_SET_HEAD ? 1 : 3;
+    *out = (struct keyhead_view){.stored = true};
+    for (size_t i = 0; i < fields; i++) {
+        size_t n = varint_get(p, end, field[i]);
+        if (!n)
+            return false;
+        p += n;
+    }
+    if (head_tag == TAG_COUNTER_HEAD) {
+        if (end - p < 16)
+            return false;
+        out->total = (wide)((uwide)load64(p) << 64 | load64(p + 8));
+        p += 16;
+    }
+    out->full_key = slice_of(p, (size_t)(end - p));
     return true;
+}
+
+static size_t encode(uint8_t *out, uint8_t head_tag, const struct keyhead *h) {
+    uint8_t *p = out + varint_put(out, h->live);
+    if (head_tag == TAG_SET_HEAD)
+        return (size_t)(p - out);
+    p += varint_put(p, h->rows);
+    p += varint_put(p, h->bound);
+    store64(p, high(h->total));
+    store64(p + 8, (uint64_t)h->total);
+    return (size_t)(p - out) + 16;
+}
+
+/* The tag that a head's LMDB key ends in. */
+static uint8_t tag_of(slice key) {
+    return ((const uint8_t *)key.data)[key.len - 1];
 }
 
 static struct keyhead **place(struct keyheads *all, slice key) {
@@ -65,11 +89,61 @@ static int grow(struct keyheads *all) {
     return ECRDT_OK;
 }
 
+int keyhead_sole(ecrdt_txn *t, struct item_shape shape, slice rec,
+                 struct keyhead_view *out) {
+    struct reading r;
+    struct event e;
+    struct item one = {&e, 1, 1}, *it = &one; /* one sibling, nearly always */
+    size_t at = 0;
+    *out = (struct keyhead_view){.rows = 1};
+    int rc = item_walk(rec, &at, &e);
+    if (rc == 1 && at < rec.len)
+        rc = item_decode(it = &t->sole, rec);
+    if (rc < 0)
+        return txn_corrupt(t, "a counter's entry");
+    type_entry.read(shape, it, &r);
+    out->live = (uint64_t)r.live;
+    out->total = r.total;
+    out->bound = r.bound;
+    out->full_key = item_full_key(shape, it);
+    return out->live != 0;
+}
+
+/* Is key that of an entry of the counter whose head has that key? */
+static bool is_entry(slice key, slice head) {
+    return key.len > head.len && !memcmp(key.data, head.data, head.len - 1) &&
+           ((const uint8_t *)key.data)[head.len - 1] == TAG_ENTRY;
+}
+
+/* The head, or the only entry, is the first row at its place. A head is
+ * missing only if there is one entry; that there are two is damage. */
+static int load_counter(ecrdt_txn *t, slice key, struct keyhead_view *out) {
+    slice at = key, rec, next;
+    int rc = t->heads ? ECRDT_OK : db_cursor_open(t->db, DB_ITEMS, &t->heads);
+    if (rc == ECRDT_OK)
+        rc = db_cursor_seek(t->heads, &at, &rec);
+    if (rc < 0)
+        return rc;
+    if (rc == 1 && slice_eq(at, key))
+        return keyhead_decode(TAG_COUNTER_HEAD, rec, out)
+                   ? out->live != 0
+                   : txn_corrupt(t, "a key head");
+    if (rc == 0 || !is_entry(at, key))
+        return db_cursor_find(t->heads, key, &rec); /* surely not there */
+    rc = keyhead_sole(t, item_head_shape(key), rec, out);
+    int more = rc < 0 ? rc : db_cursor_next_key(t->heads, &next);
+    if (more == 1 && is_entry(next, key))
+        return txn_corrupt(t, "the head of a counter");
+    return more < 0 ? more : rc;
+}
+
 static int load(ecrdt_txn *t, slice key, struct keyhead_view *out) {
     slice rec;
     *out = (struct keyhead_view){0};
+    if (tag_of(key) == TAG_COUNTER_HEAD)
+        return load_counter(t, key, out);
     int rc = db_get(t->db, DB_KEYS, key, &rec);
-    if (rc == 1 && !keyhead_decode(rec, out))
+    if (rc == 1 && !keyhead_decode(TAG_SET_HEAD, rec, out))
         return txn_corrupt(t, "a key head");
     return rc;
 }
@@ -82,7 +156,9 @@ int keyhead_read(ecrdt_txn *t, const struct item_key *k,
         return load(t, item_key_db(k), out);
     out->live = h->live + (!h->live && h->count_dirty);
     out->total = keyhead_total(h);
+    out->rows = h->rows;
     out->bound = h->bound;
+    out->stored = h->stored;
     out->full_key = buf_slice(&h->full_key);
     return out->live != 0;
 }
@@ -124,7 +200,9 @@ static struct keyhead *make(ecrdt_txn *t, struct bucket *bk, slice key) {
         return NULL;
     *h = (struct keyhead){.bk = bk,
                           .live = v.live,
+                          .rows = v.rows,
                           .total = v.total,
+                          .stored = v.stored,
                           .bound = v.bound,
                           .key_len = (uint16_t)key.len};
     memcpy(h->key, key.data, key.len);
@@ -203,38 +281,41 @@ int keyhead_each_waiting(ecrdt_txn *t,
     return ECRDT_OK;
 }
 
-static int save(ecrdt_txn *t, struct db_cursor *c, struct keyhead *h) {
+/* sets: a cursor on their heads, opened when it is needed. */
+static int save(ecrdt_txn *t, struct db_cursor **sets, struct keyhead *h) {
     slice key = slice_of(h->key, h->key_len), old;
+    uint8_t tag = tag_of(key), fixed[3 * VARINT_MAX + 16];
+    bool store = tag == TAG_SET_HEAD ? h->live != 0 : h->rows > 1;
     h->dirty = false;
-    int found = db_cursor_find(c, key, &old);
+    if (!store && !h->stored)
+        return ECRDT_OK;
+    int rc = tag == TAG_SET_HEAD && !*sets
+                 ? db_cursor_open(t->db, DB_KEYS, sets)
+                 : ECRDT_OK;
+    struct db_cursor *c = tag == TAG_SET_HEAD ? *sets : t->heads;
+    int found = rc < 0 ? rc : db_cursor_find(c, key, &old);
     if (found < 0)
         return found;
-    if (!h->live)
+    h->stored = store;
+    if (!store)
         return found ? db_cursor_del(c) : ECRDT_OK;
-    uint8_t fixed[2 * VARINT_MAX + 16], *p = fixed;
-    p += varint_put(p, h->live);
-    p += varint_put(p, h->bound);
-    store64(p, high(h->total));
-    store64(p + 8, (uint64_t)h->total);
     buf_clear(&t->rec);
-    buf_put(&t->rec, fixed, (size_t)(p - fixed) + 16);
+    buf_put(&t->rec, fixed, encode(fixed, tag, h));
     buf_put(&t->rec, h->full_key.data, h->full_key.len);
     return db_cursor_put(c, key, &t->rec, found);
 }
 
 int keyhead_save(ecrdt_txn *t) {
     struct keyheads *all = t->keyheads;
-    struct db_cursor *c;
+    struct db_cursor *sets = NULL;
+    int rc = ECRDT_OK;
     if (!all)
-        return ECRDT_OK;
-    int rc = db_cursor_open(t->db, DB_KEYS, &c);
-    if (rc < 0)
         return rc;
     sort_list(all);
     for (size_t i = 0; i < all->n && rc >= 0; i++)
         if (all->list[i]->dirty)
-            rc = save(t, c, all->list[i]);
-    db_cursor_close(c);
+            rc = save(t, &sets, all->list[i]);
+    db_cursor_close(sets);
     return rc < 0 ? rc : ECRDT_OK;
 }
 

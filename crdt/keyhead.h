@@ -1,7 +1,10 @@
 /* keyhead.h: the local record of a set's or counter's key: how many items of
  * it are live, their total, and the whole of a hashed key. It makes size and
- * value O(1). The heads a write transaction touches wait in a table and are
- * written once; counter adds wait there too, so that many become one event. */
+ * value O(1). Heads of sets have a table of their own. That of a counter lies
+ * among the items, before the entries of its key, and only if there are
+ * several: one entry alone says all that its head would. The heads a write
+ * transaction touches wait in a table in memory and are written once; counter
+ * adds wait there too, so that many become one event. */
 #ifndef CRDT_KEYHEAD_H
 #define CRDT_KEYHEAD_H
 #include "crdt/store.h"
@@ -11,8 +14,10 @@
 struct keyhead_view {
     uint64_t live;
     wide total;
+    uint64_t rows;  /* of a counter: its entries, tombs included           */
     uint64_t bound; /* of a counter: no inc or dec of an entry is above it */
     slice full_key; /* of a hashed key, else empty; borrowed */
+    bool stored;    /* as a record of its own */
 };
 
 /* A counter's value, and the adds that wait in it. */
@@ -24,10 +29,11 @@ struct counter_sum {
 /* A head in a write transaction's table. */
 struct keyhead {
     struct bucket *bk;
-    uint64_t live;
+    uint64_t live, rows;
     wide total;          /* adds that wait not included */
     struct buf full_key; /* of a hashed key, else empty */
     bool dirty;
+    bool stored;      /* has a record of its own in the store */
     bool count_dirty; /* counter adds wait: inc and dec are their sums */
     uint64_t inc, dec;
     uint64_t bound;          /* no inc or dec of an entry is above it */
@@ -42,9 +48,15 @@ static inline wide keyhead_total(const struct keyhead *h) {
     return h->total + h->inc - h->dec;
 }
 
-/* The record: varint live, varint bound, total (16, two's complement), and
- * the whole key if it is hashed. */
-bool keyhead_decode(slice rec, struct keyhead_view *out);
+/* The record of a set's key: varint live; of a counter's: varint live, varint
+ * rows, varint bound, total (16, two's complement). Behind either the whole
+ * key if it is hashed. */
+bool keyhead_decode(uint8_t head_tag, slice rec, struct keyhead_view *out);
+
+/* What the head of a counter's key would say, by the record of the only entry
+ * it has: 1, 0 if that is not live, < 0 (stuck). Borrowed from rec. */
+int keyhead_sole(ecrdt_txn *t, struct item_shape shape, slice rec,
+                 struct keyhead_view *out);
 
 /* The head of k, whose tag is a head tag, as t sees it, adds that wait
  * included: 1, or 0 and zeros if there is none. Borrowed until t changes. */

@@ -79,6 +79,11 @@ struct item_shape item_key_shape(const struct item_key *k) {
         .elem_hashed = item_key_tag(k) == TAG_ELEMENT && sub == ELEM_HASHED};
 }
 
+struct item_shape item_head_shape(slice head_key) {
+    const uint8_t *marker = (const uint8_t *)head_key.data + head_key.len - 2;
+    return (struct item_shape){.key_hashed = *marker == LAST_HASHED};
+}
+
 void item_key_head(struct item_key *head, const struct item_key *k,
                    uint8_t head_tag) {
     memcpy(head->b, k->b, BUCKET_PREFIX + k->k_len);

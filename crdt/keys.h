@@ -67,6 +67,9 @@ struct item_shape {
 uint8_t item_key_tag(const struct item_key *k);
 struct item_shape item_key_shape(const struct item_key *k);
 
+/* The same for the LMDB key of a key head, but of what its items have. */
+struct item_shape item_head_shape(slice head_key);
+
 /* The id of k's key head. */
 void item_key_head(struct item_key *head, const struct item_key *k,
                    uint8_t head_tag);

@@ -4,6 +4,7 @@
 #include "crdt/chain.h"
 #include "crdt/clocks.h"
 #include "crdt/fp_scan.h"
+#include "crdt/items.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
 #include "lib/mutant.h"
@@ -17,7 +18,6 @@ static int begin(struct reconcile *r, ecrdt_txn *t,
     int rc = fp_scan_begin(&r->scan, t, name, &r->ask.f, key);
     r->here = rc == 1;
     r->leaf = RECONCILE_LEAF;
-    r->scan.audit = r->ask.flags & FP_AUDIT;
     struct bucket *bk = r->scan.bk;
     r->gen = r->here ? bk->head.gen : 0;
     for (size_t i = 0; i < sizeof out / sizeof *out && rc >= 0; i++) {
@@ -256,13 +256,13 @@ static int random_place(struct db_cursor *c, const struct bucket *bk,
     uint8_t prefix[BUCKET_PREFIX];
     item_key_prefix(prefix, bk->id);
     slice key = slice_of(prefix, sizeof prefix), rec;
-    int rc = db_cursor_seek(c, &key, &rec);
+    int rc = items_seek(c, &key, &rec);
     if (rc <= 0 || !item_key_in(key, bk->id))
         return rc < 0 ? rc : 0;
     item_id_set(&first, item_key_id_of(key));
     item_key_prefix(prefix, bk->id + 1);
     key = slice_of(prefix, sizeof prefix);
-    rc = db_cursor_before(c, &key, &rec);
+    rc = items_before(c, &key, &rec);
     if (rc <= 0 || !item_key_in(key, bk->id))
         return rc < 0 ? rc : 0;
     slice last = item_key_id_of(key);
@@ -301,9 +301,9 @@ int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
     *bounded = false;
     if (rc == 1) {
         item_id_set(lo, item_key_id(&from));
-        rc = db_cursor_seek(c, &key, &rec);
+        rc = items_seek(c, &key, &rec);
         for (; rc == 1 && item_key_in(key, bk->id) && items; items--)
-            rc = db_cursor_next(c, &key, &rec);
+            rc = items_next(c, &key, &rec);
         *bounded = rc == 1 && item_key_in(key, bk->id);
         if (*bounded)
             item_id_set(hi, item_key_id_of(key));

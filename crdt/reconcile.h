@@ -31,7 +31,6 @@ struct fp_scan {
     uint64_t *f; /* tombs <= it are left out; by origin number */
     uint32_t n_origins;
     uint8_t key[RECONCILE_KEY];
-    bool audit; /* live siblings only, e16 made anew from the content */
     struct fp_block *blocks;
     size_t n, cap, max;
     uint64_t size; /* items of a block */

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { STORE_FORMAT = 2, BUCKET_SALT = 16 };
+enum { STORE_FORMAT = 3, BUCKET_SALT = 16 };
 
 struct guard; /* guard.h */
 
@@ -72,6 +72,7 @@ struct ecrdt_txn {
     ecrdt_store *s;
     struct db_txn *db;
     struct db_cursor *items; /* of a write transaction */
+    struct db_cursor *heads; /* among the items, for counters' heads; or NULL */
     enum txn_mode mode;
     uint32_t fork_generation; /* of the process that began it */
     pthread_t thread;         /* the one that holds the writer lock */
@@ -89,7 +90,7 @@ struct ecrdt_txn {
     uint8_t (*origins)[ORIGIN_SIZE];
     size_t n_origins, cap_origins; /* ids by number, loaded on demand */
     struct keyheads *keyheads;
-    struct item before, after;
+    struct item before, after, sole;
     struct buf rec, payload, scratch;
     ecrdt_iter *iters;
     /* of an auto handle */

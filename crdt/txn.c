@@ -85,6 +85,7 @@ void txn_delete(ecrdt_txn *t) {
     alloc_free(t->origins);
     item_free(&t->before);
     item_free(&t->after);
+    item_free(&t->sole);
     buf_free(&t->rec);
     buf_free(&t->payload);
     buf_free(&t->scratch);
@@ -224,6 +225,12 @@ static int write_out(ecrdt_txn *t) {
     return rc;
 }
 
+static void close_cursors(ecrdt_txn *t) {
+    db_cursor_close(t->items);
+    db_cursor_close(t->heads);
+    t->items = t->heads = NULL;
+}
+
 /* The writer lock belongs to a thread, LMDB's as well as ours. */
 static int check_thread(const ecrdt_txn *t, const char *call) {
     if (!t->has_lock || pthread_equal(t->thread, pthread_self()))
@@ -251,8 +258,7 @@ int ecrdt_commit(ecrdt_txn *t) {
         return rc;
     iter_close_all(t);
     rc = write_out(t);
-    db_cursor_close(t->items);
-    t->items = NULL;
+    close_cursors(t);
     if (rc < 0)
         db_abort(t->db);
     else
@@ -281,8 +287,7 @@ void ecrdt_abort(ecrdt_txn *t) {
     iter_close_all(t);
     ecrdt_abort(t->reader);
     t->reader = NULL;
-    db_cursor_close(t->items);
-    t->items = NULL;
+    close_cursors(t);
     if (t->db)
         db_abort(t->db);
     t->db = NULL;
@@ -297,7 +302,8 @@ int txn_unpark(ecrdt_txn *t) {
     for (size_t i = 0; i < t->n_buckets; i++) {
         bucket_reset(t->buckets[i]); /* it is of the old snapshot */
     }
-    return db_unpark(t->db);
+    int rc = db_unpark(t->db);
+    return rc < 0 || !t->heads ? rc : db_cursor_renew(t->heads);
 }
 
 /* ---- buckets of a transaction -------------------------------------------- */

@@ -61,6 +61,16 @@ bool payload_split(struct item_shape shape, slice bytes, struct payload *out) {
     return true;
 }
 
+slice item_full_key(struct item_shape shape, const struct item *it) {
+    struct payload parts;
+    for (size_t i = 0; i < it->n && shape.key_hashed; i++)
+        if (event_live(&it->ev[i]) &&
+            payload_split(shape, slice_of(it->ev[i].payload, it->ev[i].len),
+                          &parts))
+            return parts.key;
+    return slice_of(NULL, 0);
+}
+
 bool payload_valid(slice id, const struct item_parts *p,
                    const struct event *e) {
     const struct type *ty = type_of_tag(p->tag);

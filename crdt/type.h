@@ -57,6 +57,9 @@ struct payload {
 /* Strict, hashes not checked; false if malformed. */
 bool payload_split(struct item_shape shape, slice bytes, struct payload *out);
 
+/* The whole key of items whose ids have it hashed, else empty; borrowed. */
+slice item_full_key(struct item_shape shape, const struct item *it);
+
 /* Is this event, with its payload, one that id's type can have made? Checks
  * kinds, sizes, hashes and the value. */
 bool payload_valid(slice id, const struct item_parts *p, const struct event *e);

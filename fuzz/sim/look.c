@@ -2,7 +2,9 @@
  * of its clock. */
 #include "fuzz/sim/cluster.h"
 #include "crdt/clocks.h"
+#include "crdt/door.h"
 #include "crdt/held.h"
+#include "crdt/items.h"
 #include "crdt/store.h"
 #include <stdlib.h>
 
@@ -66,14 +68,19 @@ static void each_sibling(struct sight *s, void (*fn)(struct sight *s, slice id,
         return;
     item_key_prefix(prefix, s->bk->id);
     MUST(s->c, db_cursor_open(s->t->db, DB_ITEMS, &cur));
-    for (rc = db_cursor_seek(cur, &key, &rec);
+    for (rc = items_seek(cur, &key, &rec);
          rc == 1 && item_key_bucket(key) == s->bk->id;
-         rc = db_cursor_next(cur, &key, &rec)) {
+         rc = items_next(cur, &key, &rec)) {
         struct event e;
+        uint8_t e16[CRYPTO_E16];
         size_t at = 0;
         int more;
-        while ((more = item_walk(rec, &at, &e)) == 1)
-            fn(s, item_key_id_of(key), &e);
+        while ((more = item_walk(rec, &at, &e)) == 1) {
+            slice id = item_key_id_of(key);
+            MUST(s->c, door_name(s->t, s->bk, id, &e, e16));
+            e.e16 = e16;
+            fn(s, id, &e);
+        }
         HOLDS(s->c, more == 0, "an item's record is damaged");
     }
     HOLDS(s->c, rc >= 0, "items cannot be read: %s", ecrdt_errmsg());

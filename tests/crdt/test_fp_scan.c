@@ -1,7 +1,9 @@
 /* test_fp_scan.c: sums over stretches, compared with sums made naively item
  * by item, however they are sliced and cut. */
 #include "crdt/clocks.h"
+#include "crdt/door.h"
 #include "crdt/fp_scan.h"
+#include "crdt/items.h"
 #include "tests/crdt/kit.h"
 
 static const uint8_t key[RECONCILE_KEY] = "key";
@@ -31,14 +33,14 @@ static uint64_t naive(ecrdt_txn *t, const struct vv *f, slice lo, slice hi,
     struct item it = {0};
     struct buf text = {0};
     uint64_t count = 0;
-    uint8_t from[BUCKET_PREFIX], len[2], h[16];
+    uint8_t from[BUCKET_PREFIX], len[2], h[16], e16[CRYPTO_E16];
     memset(sum, 0, FP_SUM);
     assert_code(1, txn_bucket(t, KIT_B, false, &bk));
     item_key_prefix(from, bk->id);
     assert_ok(db_cursor_open(t->db, DB_ITEMS, &c));
     slice k = slice_of(from, sizeof from), rec;
-    for (int rc = db_cursor_seek(c, &k, &rec); rc == 1;
-         rc = db_cursor_next(c, &k, &rec)) {
+    for (int rc = items_seek(c, &k, &rec); rc == 1;
+         rc = items_next(c, &k, &rec)) {
         slice id = slice_of((const uint8_t *)k.data + 2, k.len - 2);
         if (slice_cmp(id, lo) < 0 || (hi.len && slice_cmp(id, hi) >= 0))
             continue;
@@ -51,7 +53,8 @@ static uint64_t naive(ecrdt_txn *t, const struct vv *f, slice lo, slice hi,
         store16(len, (uint16_t)id.len);
         buf_put(&text, len, 2);
         buf_put(&text, id.data, id.len);
-        buf_put(&text, it.ev[0].e16, 16);
+        assert_ok(door_name(t, bk, id, &it.ev[0], e16));
+        buf_put(&text, e16, sizeof e16);
         crypto_blake2b_keyed(h, buf_slice(&text), key);
         digest_add(sum, h);
         count++;

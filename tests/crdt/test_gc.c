@@ -167,7 +167,7 @@ static void a_pass_goes_on_where_it_stopped(void **state) {
     uint64_t txns = replica_txn_id(kit(0));
     assert_true(pass(0, after(0), &g) >= 3);
     assert_int_equal(g.dropped, 2 * GC_BATCH + 11);
-    assert_true(g.bytes > 60 * g.dropped && g.bytes < 300 * g.dropped);
+    assert_true(g.bytes > 45 * g.dropped && g.bytes < 300 * g.dropped);
     assert_true(replica_txn_id(kit(0)) - txns >= 3);
     struct gc_total all;
     t = kit_read(0);

@@ -5,25 +5,31 @@
 
 static void records_decode(void **state) {
     (void)state;
+    enum { FIXED = 3 + 16 };
     struct keyhead_view v;
-    uint8_t rec[2 + 16 + 3] = {5, 7, [2 + 15] = 9};
-    memcpy(rec + 18, "key", 3);
-    assert_true(keyhead_decode(slice_of(rec, 21), &v));
+    uint8_t rec[FIXED + 3] = {5, 6, 7, [FIXED - 1] = 9};
+    memcpy(rec + FIXED, "key", 3);
+    assert_true(keyhead_decode(TAG_COUNTER_HEAD, slice_of(rec, FIXED + 3), &v));
     assert_int_equal(v.live, 5);
+    assert_int_equal(v.rows, 6);
     assert_int_equal(v.bound, 7);
     assert_int_equal((int64_t)v.total, 9);
     assert_slice_equal(v.full_key, slice_str("key"));
-    memset(rec + 2, 0xff, 16);
-    assert_true(keyhead_decode(slice_of(rec, 18), &v));
+    memset(rec + 3, 0xff, 16);
+    assert_true(keyhead_decode(TAG_COUNTER_HEAD, slice_of(rec, FIXED), &v));
     assert_int_equal((int64_t)v.total, -1);
     assert_int_equal(v.full_key.len, 0);
-    for (size_t n = 0; n < 18; n++) {
+    for (size_t n = 0; n < FIXED; n++) {
         uint8_t *exact = malloc(n + 1);
         assert_non_null(exact);
         memcpy(exact, rec, n);
-        assert_false(keyhead_decode(slice_of(exact, n), &v));
+        assert_false(keyhead_decode(TAG_COUNTER_HEAD, slice_of(exact, n), &v));
         free(exact);
     }
+    assert_true(keyhead_decode(TAG_SET_HEAD, slice_of(rec, 1), &v));
+    assert_int_equal(v.live, 5);
+    assert_int_equal(v.full_key.len, 0);
+    assert_false(keyhead_decode(TAG_SET_HEAD, slice_of(rec, 0), &v));
 }
 
 static void head_key(ecrdt_txn *t, struct item_key *k, slice key, uint8_t tag) {
@@ -89,6 +95,58 @@ static void empty_heads_are_removed(void **state) {
     kit_sound(0);
 }
 
+static bool counter_head_stored(size_t i, const char *key) {
+    struct item_key k;
+    slice rec;
+    ecrdt_txn *t = kit_read(i);
+    head_key(t, &k, slice_str(key), TAG_COUNTER_HEAD);
+    int rc = db_get(t->db, DB_ITEMS, item_key_db(&k), &rec);
+    assert_true(rc >= 0);
+    ecrdt_abort(t);
+    return rc == 1;
+}
+
+/* One entry says all that a head would; the second one brings the head. */
+static void a_counter_alone_has_no_head(void **state) {
+    (void)state;
+    kit_count(0, "c", 3);
+    assert_false(counter_head_stored(0, "c"));
+    assert_head(0, slice_str("c"), TAG_COUNTER_HEAD, 1, 3);
+    kit_count(1, "c", 4);
+    kit_count(1, "c/", 9); /* its neighbours are none of it */
+    kit_count(1, "b", 9);
+    kit_pull(0, 1);
+    assert_true(counter_head_stored(0, "c"));
+    assert_head(0, slice_str("c"), TAG_COUNTER_HEAD, 2, 7);
+    kit_sound(0);
+    assert_ok(ecrdt_retire(kit(1)));
+    kit_pull(0, 1);
+    ecrdt_fold_report r;
+    assert_ok(ecrdt_fold(kit(0), ECRDT_FOLD_CLAIM, &r));
+    assert_head(0, slice_str("c"), TAG_COUNTER_HEAD, 1, 7);
+    assert_true(counter_head_stored(0, "c")); /* the tomb is an entry, too */
+    assert_ok(ecrdt_gc(kit(0), 0, 0, NULL));
+    assert_false(counter_head_stored(0, "c"));
+    assert_head(0, slice_str("c"), TAG_COUNTER_HEAD, 1, 7);
+    kit_sound(0);
+}
+
+/* Without its head a counter of several entries is damaged, not smaller. */
+static void a_lost_head_is_damage(void **state) {
+    (void)state;
+    struct item_key k;
+    int64_t now;
+    kit_count(0, "c", 3);
+    kit_count(1, "c", 4);
+    kit_pull(0, 1);
+    ecrdt_txn *t = kit_write(0);
+    head_key(t, &k, slice_str("c"), TAG_COUNTER_HEAD);
+    assert_code(1, db_del(t->db, DB_ITEMS, item_key_db(&k)));
+    assert_code(ECRDT_ECORRUPT,
+                ecrdt_counter_get(t, KIT_B, slice_str("c"), &now));
+    ecrdt_abort(t);
+}
+
 /* Many keys in one transaction: the table grows, each head is found. */
 static void the_table_grows(void **state) {
     (void)state;
@@ -151,6 +209,8 @@ int main(void) {
         cmocka_unit_test(records_decode),
         kit_test(heads_follow_local_and_remote_changes),
         kit_test(empty_heads_are_removed),
+        kit_test(a_counter_alone_has_no_head),
+        kit_test(a_lost_head_is_damage),
         kit_test(the_table_grows),
         kit_test(waiting_adds_are_walked),
     };

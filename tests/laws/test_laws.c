@@ -9,6 +9,7 @@
  */
 #include "crdt/chunk_codec.h"
 #include "crdt/type.h"
+#include "crdt/items.h"
 #include "tests/crdt/kit.h"
 
 /* ---- generators: one random operation on a type ----------------------------
@@ -257,7 +258,7 @@ static void bytes_round_trip(const struct type *ty) {
     struct item it = {0};
     slice key, rec;
     assert_ok(db_cursor_open(t->db, DB_ITEMS, &cur));
-    while (db_cursor_next(cur, &key, &rec) == 1) {
+    while (items_next(cur, &key, &rec) == 1) {
         if (item_decode(&it, rec) < 0)
             continue; /* another kind of record */
         buf_clear(&again);

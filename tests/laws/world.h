@@ -6,6 +6,7 @@
 #include "crdt/clocks.h"
 #include "crdt/door.h"
 #include "crdt/dotlog.h"
+#include "crdt/items.h"
 #include "crdt/keyhead.h"
 #include "crdt/spans.h"
 #include "tests/laws/reference.h"
@@ -135,8 +136,12 @@ static inline void seen_item(struct world *w, ecrdt_txn *t, uint32_t item,
     int rc;
     int64_t last = -1;
     bool live = false;
+    uint8_t e16[16];
+    slice id = item_id_slice(&w->u.items[item].id);
     for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1; last = e.origin) {
         WORLD_CHECK(w, e.origin > last, "siblings of one origin, or unsorted");
+        assert_ok(door_name(t, world_bk(t, false), id, &e, e16));
+        e.e16 = e16;
         bits_add(&out->sib[item], seen_event(w, t, item, &e));
         if (event_live(&e))
             digest_add(out->digest, e.e16);
@@ -159,11 +164,10 @@ static inline void seen_read(struct world *w, ecrdt_txn *t, struct seen *out) {
     item_key_prefix(b, bk->id);
     slice key = slice_of(b, sizeof b), rec;
     int rc;
-    for (rc = db_cursor_seek(c, &key, &rec);
+    for (rc = items_seek(c, &key, &rec);
          rc == 1 && item_key_bucket(key) == bk->id;
-         rc = db_cursor_next(c, &key, &rec)) {
-        slice id = slice_of((const uint8_t *)key.data + BUCKET_PREFIX,
-                            key.len - BUCKET_PREFIX);
+         rc = items_next(c, &key, &rec)) {
+        slice id = item_key_id_of(key);
         int item = ref_find_item(&w->u, id);
         WORLD_CHECK(w, item >= 0, "an item that nobody wrote");
         seen_item(w, t, (uint32_t)item, rec, out);
@@ -510,7 +514,8 @@ static inline void learn(struct world *w, struct node *nd, ecrdt_txn *t,
     re->org = nd->org;
     re->seq = e->seq;
     re->hlc = e->hlc;
-    memcpy(re->e16, e->e16, 16);
+    assert_ok(
+        door_name(t, bk, item_id_slice(&w->u.items[item].id), e, re->e16));
     w->u.by_dot[nd->org][e->seq] = (uint16_t)(u + 1);
     struct ref *r = &nd->ref[item];
     memset(&r->sib, 0, sizeof r->sib);
