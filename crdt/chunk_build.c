@@ -356,16 +356,15 @@ static int fill_part(struct build *b, const struct stretch *s) {
     if (s->hi)
         part->hi = *s->hi;
     part->first = (uint32_t)b->c.n_items;
-    struct vv within = {0};
+    struct vv base = {0}; /* lowered to clk it would hide a fork */
     bool blind = !spans_have(&b->held, item_id_slice(s->lo));
-    int rc = b->c.linked && !blind
-                 ? vv_within(&within, s->base, s->clk, &b->c.floor)
-                 : vv_copy(&within, s->base);
+    int rc = fork_base(b->t, b->bk, s->clk, s->base, blind, &base, &b->forks);
+    bool forked = base.n < s->base->n;
     if (rc == ECRDT_OK)
-        rc = fork_base(b->t, b->bk, s->clk, &within, blind, &part->base,
-                       &b->forks);
-    bool forked = part->base.n < within.n;
-    vv_free(&within);
+        rc = b->c.linked && !blind
+                 ? vv_within(&part->base, &base, s->clk, &b->c.floor)
+                 : vv_copy(&part->base, &base);
+    vv_free(&base);
     b->entries += part->base.n;
     if (rc == ECRDT_OK)
         rc = vv_copy(&part->clk, s->clk);
@@ -373,8 +372,9 @@ static int fill_part(struct build *b, const struct stretch *s) {
         rc = set_base(b, &part->base);
     if (rc < 0)
         return rc;
-    part->complete = forked || b->complete ||
-                     (!vv_le(&b->c.floor, s->base) && !MUTANT(nofloor));
+    part->complete =
+        forked || b->complete ||
+        (!vv_floor_le(&b->c.floor, s->base, s->clk) && !MUTANT(nofloor));
     bool by_log =
         b->may_cut && !part->complete && vv_le(&b->log_bound, s->base);
     rc = by_log ? fill_by_log(b, part, s) : fill_by_scan(b, part, s);

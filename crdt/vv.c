@@ -156,6 +156,19 @@ bool vv_le(const struct vv *a, const struct vv *b) {
     return true;
 }
 
+bool vv_floor_le(const struct vv *floor, const struct vv *base,
+                 const struct vv *clk) {
+    bool le = vv_le(floor, base);
+    for (size_t i = 0, n, nb; i < clk->n && le && !MUTANT(floorfork); i += n) {
+        n = vv_group(clk, i);
+        if (n == 1 || !vv_seq(floor, clk->e[i].origin))
+            continue;
+        const struct head *b = vv_heads(base, clk->e[i].origin, &nb);
+        le = vv_heads_le(&clk->e[i], n, b, nb);
+    }
+    return le;
+}
+
 bool vv_eq(const struct vv *a, const struct vv *b) {
     if (a->n != b->n)
         return false;

@@ -65,6 +65,11 @@ int vv_join(struct vv *v, const struct vv *o);
  * Equal seqs need equal hashes; entries without a hash (0) have only seqs. */
 bool vv_le(const struct vv *a, const struct vv *b);
 
+/* Has base all that a store at clk may have dropped below its floor? A floor
+ * has numbers alone: where clk has branches the tomb may be of any of them. */
+bool vv_floor_le(const struct vv *floor, const struct vv *base,
+                 const struct vv *clk);
+
 /* Same entries, chain hashes included? */
 bool vv_eq(const struct vv *a, const struct vv *b);
 

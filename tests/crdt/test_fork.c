@@ -1,5 +1,6 @@
 /* test_fork.c: two stores write on with one identity: whoever meets sees it,
  * and the branches are merged without losing what either wrote. */
+#include "crdt/clockdiff.h"
 #include "crdt/fork.h"
 #include "tests/crdt/forge.h"
 
@@ -261,6 +262,89 @@ static void a_merge_in_many_chunks(void **state) {
     assert_int_equal(ecrdt_settled(kit(2), KIT_B), 1);
 }
 
+/* A floor has numbers, not branches: who has the other branch up to there
+ * lacks the removal that this one dropped. */
+static void a_floor_of_one_branch(void **state) {
+    (void)state;
+    ecrdt_gc_report dropped;
+    kit_add(0, "s", "x");
+    for (size_t i = 2; i < 5; i++)
+        kit_pull(i, 0);
+    copy(0, 1);
+    ecrdt_txn *t = kit_write(0);
+    assert_code(1, ecrdt_set_remove(t, KIT_B, slice_str("s"), slice_str("x")));
+    assert_ok(ecrdt_commit(t));
+    kit_set(1, "k", "right");
+    kit_set(1, "k", "right again");
+    kit_pull(2, 0);
+    kit_pull(3, 1);
+    kit_pull(4, 1);
+    assert_ok(ecrdt_gc(kit(2), 0, 0, &dropped));
+    assert_int_equal(dropped.tombstones, 1);
+    meet(2, 3);
+    meet(2, 4); /* both branches are known to 2, one of them to 4 */
+    t = kit_read(4);
+    assert_code(0, ecrdt_set_has(t, KIT_B, slice_str("s"), slice_str("x")));
+    ecrdt_abort(t);
+}
+
+/* One chunk as a link would carry it: against the clock that it said. */
+static struct chunk_report try_linked(size_t to, size_t from) {
+    struct chunk_budget budget = {CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
+    struct chunk_tail tail = {.linked = true};
+    struct clock_state *said = clock_state_new();
+    struct chunk_report r = {0};
+    struct chunk_built built;
+    struct ranges peer = {0};
+    struct buf out = {0};
+    assert_non_null(said);
+    kit_clock(to, &peer);
+    ecrdt_txn *t = kit_expose(from);
+    assert_ok(replica_clock(t, KIT_B, &said->ranges, &said->floor));
+    int any = chunk_build(t, KIT_B, &peer, &budget, &tail, &out, &built);
+    ecrdt_abort(t);
+    assert_true(any >= 0);
+    if (any) {
+        assert_ok(replica_begin(kit(to), true, 2000, &t));
+        assert_ok(chunk_apply_linked(t, buf_slice(&out), KIT_B, said, &r));
+        assert_ok(ecrdt_commit(t));
+    }
+    ranges_free(&peer);
+    buf_free(&out);
+    clock_state_unref(said);
+    chunk_tail_free(&tail);
+    return r;
+}
+
+/* Of two origins with two branches each side has the longer one of one: each
+ * sees one fork alone, and would refuse the other's part for the other. */
+static void two_forks_over_a_link(void **state) {
+    (void)state;
+    kit_set(0, "k", "before");
+    kit_set(5, "l", "before");
+    copy(0, 1);
+    copy(5, 6);
+    kit_set(0, "k", "left");
+    kit_set(6, "l", "right");
+    for (int i = 0; i < 3; i++) {
+        kit_set(1, "m", "right");
+        kit_set(5, "n", "left");
+    }
+    kit_pull(2, 0);
+    kit_pull(2, 5);
+    kit_pull(3, 1);
+    kit_pull(3, 6);
+    assert_int_equal(try_linked(3, 2).ahead, 0);
+    assert_int_equal(try_linked(2, 3).ahead, 0);
+    for (int i = 0; i < 10; i++) {
+        try_linked(3, 2);
+        try_linked(2, 3);
+    }
+    kit_same_digest(2, 3);
+    kit_expect(3, "n", "left");
+    kit_expect(2, "m", "right");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(twins_that_meet_part),
@@ -271,6 +355,8 @@ int main(void) {
         kit_test(counted_past_a_rollback),
         kit_test(an_own_sibling_is_superseded_too),
         kit_test(a_merge_in_many_chunks),
+        kit_test(a_floor_of_one_branch),
+        kit_test(two_forks_over_a_link),
     };
     return TEST_RUN(tests);
 }
