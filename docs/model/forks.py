@@ -526,10 +526,12 @@ class World:
         have = {}
         for k in range(CK):
             for n in z[k]: have.update({v: k for v in self.vid(n.items.get((k, 0), ()))})
+        carried = collections.defaultdict(set)            # a merge's own event carries the value on
+        for e in self.ev: carried[e.val].add(e.o)
         for v, (a, o) in self.vids.items():
             if v in have or v in self.sup: continue
             if self.N[a].alive:
-                if o not in self.deep: raise Violation('a write of a living node is lost')
+                if not carried[v] & self.deep: raise Violation('a write of a living node is lost')
                 self.stat['lost_window'] += 1
             else: self.stat['lost_dead'] += 1
         for v, a in self.gone:
