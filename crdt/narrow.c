@@ -1,6 +1,7 @@
 /* narrow.c: forgets what lies outside of the subscription, piece by piece,
  * each checked against what another node is known to keep. */
 #include "crdt/narrow.h"
+#include "crdt/chain.h"
 #include "crdt/clocks.h"
 #include "crdt/forget.h"
 #include "lib/log.h"
@@ -89,6 +90,25 @@ static uint64_t own_there(const struct keeper *k, const struct stretch *s,
     return most;
 }
 
+/* Heads of ours that are shown to lie on another branch than the keeper's: its
+ * numbers say nothing about our events. */
+static int branches_there(const struct narrow *w, const struct keeper *k,
+                          const struct stretch *s, uint64_t *n) {
+    const struct ranges *rs = k->clock;
+    for (size_t i = ranges_find(rs, s->lo); i < rs->n; i++) {
+        for (size_t h = 0; h < s->clk->n; h++) {
+            int place = chain_find(w->t, w->bk, &rs->r[i].clk, &s->clk->e[h]);
+            if (place < 0)
+                return place;
+            *n += place == CHAIN_OFF;
+        }
+        const struct item_id *end = ranges_hi(rs, i);
+        if (!end || (s->hi.len && slice_cmp(item_id_slice(end), s->hi) >= 0))
+            break;
+    }
+    return ECRDT_OK;
+}
+
 /* Events on the stretch that the keeper lacks; of our own those of former
  * incarnations, for the present one keeps its entry. */
 static int missing_there(const struct narrow *w, const struct keeper *k,
@@ -98,6 +118,8 @@ static int missing_there(const struct narrow *w, const struct keeper *k,
     if (rc == ECRDT_OK)
         *missing = ranges_missing_in(&w->bk->was, k->clock, &within);
     spans_free(&within);
+    if (rc == ECRDT_OK && !*missing && k->clock->n && !MUTANT(narrowfork))
+        rc = branches_there(w, k, s, missing);
     if (MUTANT(narrowown))
         *missing = own_there(k, s, w->me) < w->bk->head.seq;
     return rc;

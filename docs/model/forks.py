@@ -56,6 +56,7 @@ MUTANTS = {
  'anchorany': 'the pair below a list is taken for its anchor though the list begins above it',
  'floorfork': 'who has one of two branches up to the floor gets a delta, though the tomb may be of the other',
  'blindfork': 'a range that is held no more is pushed as a delta though its origins may have branches there',
+ 'narrowfork': 'a range is forgotten though the keeper is shown to have another branch',
  'within':    'a linked base is lowered to our clock before forks are looked for',
 }
 
@@ -481,6 +482,7 @@ class World:
             if not q.core or q is n or q.i not in n.view: continue
             held, V, heard = n.view[q.i]
             if k not in held or heard != n.ver or not vv_le(others, V[k]): continue
+            if 'narrowfork' not in self.m and any(self.find(n, o, V[k].get(o, ()), x) == OFF for o, hs in others.items() for x in hs): continue
             own = any(it[0] == k and any(self.ev[e].o == n.org for e in s) for it, s in n.items.items())
             if n.act != k or own or n.F.get(n.org): self.renew(n); n.act = k; return
             self.forget(n, k, False); self.stat['narrowed'] += 1; return
@@ -627,7 +629,14 @@ def trap_two(w):
     pull(w, 2, 0); pull(w, 2, 1); pull(w, 3, 4); pull(w, 3, 5)
     for _ in range(3): pull(w, 2, 3, True); pull(w, 3, 2, True)
     if w.N[2].V != w.N[3].V: raise Violation('two forks over a link: neither side takes the other part')
-TRAPS = {'marks': trap_marks, 'floor': trap_floor, 'two': trap_two}
+def trap_keeper(w):
+    """a keeper on another branch has greater numbers, not the events"""
+    writes(w, 0, 1, 2, 0); pull(w, 1, 0); w.clone(w.N[0], True); w.N[1].core = True
+    w.op(w.N[0], None, 1, True, 0); v = len(w.vids)-1; pull(w, 2, 0); writes(w, 3, 2, 1, 1); w.N[0].alive = w.N[3].alive = False
+    w.narrow(w.N[2], 1); pull(w, 2, 1)
+    for _ in range(3): w.tell(w.N[2], w.N[1]); w.tell(w.N[1], w.N[2]); w.narrow(w.N[2], 1)
+    if not any(v in w.vid(n.items.get((1, 0), ())) for n in w.N[1:3]): raise Violation('what a keeper on another branch lacks was forgotten')
+TRAPS = {'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper}
 def run_traps(m=None):
     bad = None
     for name, f in TRAPS.items():

@@ -225,6 +225,38 @@ static void a_backup_keeps_the_subscription(void **state) {
     kit_expect(EDGE, "a/3", "3");
 }
 
+/* A keeper on another branch of an origin has greater numbers, not the events:
+ * the chains that came with what is still held show it. */
+static void a_keeper_on_another_branch(void **state) {
+    enum { COPY = THIRD + 1 };
+    char cmd[600];
+    (void)state;
+    kit_set(EDGE, "a/1", "a");
+    kit_set(THIRD, "b/0", "before");
+    kit_pull(CORE, EDGE);
+    kit_close(THIRD);
+    snprintf(cmd, sizeof cmd, "cp -a %s %s", kit_path(THIRD), kit_path(COPY));
+    assert_int_equal(system(cmd), 0);
+    kit_twin(COPY);
+    kit_set(THIRD, "b/2", "left");
+    kit_pull(EDGE, THIRD);
+    kit_set(COPY, "b/3", "right");
+    kit_set(COPY, "b/4", "right");
+    kit_pull(CORE, COPY);
+    assert_code(1, subscribe(EDGE, "a/"));
+    kit_try(EDGE, CORE);
+    struct narrowed done = narrow(CORE, NULL);
+    assert_true(done.waits && done.keeper);
+    kit_expect(EDGE, "b/2", "left");
+    assert_code(0, subscribe(EDGE, NULL)); /* held again: merged, and told */
+    kit_try(EDGE, CORE);
+    kit_try(CORE, EDGE);
+    kit_expect(CORE, "b/2", "left");
+    assert_code(1, subscribe(EDGE, "a/"));
+    assert_false(narrow(CORE, NULL).waits);
+    kit_expect(EDGE, "b/2", NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(own_events_must_be_kept),
@@ -235,6 +267,7 @@ int main(void) {
         kit_test(blind_writes_add_up_elsewhere),
         kit_test(a_large_range_goes_in_pieces),
         kit_test(a_backup_keeps_the_subscription),
+        kit_test(a_keeper_on_another_branch),
     };
     return TEST_RUN(tests);
 }
