@@ -11,6 +11,10 @@
 #include "lib/mutant.h"
 #include <stdlib.h>
 
+/* An origin gets a number when its first event is placed: a chunk that is
+ * refused leaves nothing behind. */
+static const uint32_t no_number = UINT32_MAX;
+
 /* An origin of the chunk, and its event on the item at hand. */
 struct known_origin {
     uint32_t no, event; /* event: index + 1, 0 = none */
@@ -21,14 +25,18 @@ struct apply {
     struct bucket *bk;
     struct chunk *c;
     struct chunk_report *r;
-    uint32_t *no; /* of this store, by origin index of the chunk */
-    struct known_origin *index; /* the other way, by number */
-    uint64_t *here;             /* seq of the range's clock, by origin index */
+    /* by origin index of the chunk: our number, if it has one by now, and
+     * the seq of the range's clock */
+    uint32_t *no;
+    uint64_t *here;
+    struct known_origin *index; /* those that had a number when it came */
+    size_t n_index;
     uint64_t now_ms;
     struct spans held;    /* of the bucket, by this store */
     const struct vv *clk; /* the part's, cut where branches part */
     struct forks forks;   /* of this part and range */
-    bool changed;
+    bool changed;         /* something is other than before */
+    bool placed;          /* some part was joined */
 };
 
 /* ---- one item -------------------------------------------------------------
@@ -42,22 +50,25 @@ static int by_no(const void *a, const void *b) {
     return (x->no > y->no) - (x->no < y->no);
 }
 
-/* Notes their events on an item by our number of the origin; forgets them. */
+static struct known_origin *find_known(const struct apply *a, uint32_t no) {
+    struct known_origin key = {.no = no};
+    return bsearch(&key, a->index, a->n_index, sizeof key, by_no);
+}
+
+/* Notes their events on an item by our number of the origin; forgets them. Of
+ * an origin that had none, no event of ours can be. */
 static void note_theirs(struct apply *a, const struct chunk_item *theirs,
                         bool on) {
     for (uint32_t i = 0; theirs && i < theirs->count; i++) {
         uint32_t at = theirs->first + i;
-        struct known_origin key = {.no = a->no[a->c->events[at].origin]};
-        struct known_origin *o =
-            bsearch(&key, a->index, a->c->n_origins, sizeof key, by_no);
-        o->event = on ? at + 1 : 0;
+        struct known_origin *o = find_known(a, a->no[a->c->events[at].origin]);
+        if (o)
+            o->event = on ? at + 1 : 0;
     }
 }
 
 static bool in_theirs(const struct apply *a, const struct event *e) {
-    struct known_origin key = {.no = e->origin};
-    const struct known_origin *o =
-        bsearch(&key, a->index, a->c->n_origins, sizeof key, by_no);
+    const struct known_origin *o = find_known(a, e->origin);
     return o && o->event && a->c->events[o->event - 1].seq == e->seq;
 }
 
@@ -94,6 +105,15 @@ static int keep_mine(struct apply *a, const struct chunk_item *theirs,
     return ECRDT_OK;
 }
 
+/* Our number of an origin of the chunk, whose event is placed now. */
+static int number_of(struct apply *a, uint32_t origin, uint32_t *no) {
+    int rc = ECRDT_OK;
+    if (a->no[origin] == no_number)
+        rc = origin_no(a->t, a->c->origins[origin], true, &a->no[origin]);
+    *no = a->no[origin];
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
 static int add_new(struct apply *a, const struct chunk_item *theirs,
                    struct item *after) {
     for (uint32_t i = 0; i < theirs->count; i++) {
@@ -101,11 +121,12 @@ static int add_new(struct apply *a, const struct chunk_item *theirs,
         if (e.seq <= a->here[e.origin] ||
             (MUTANT(payload) && event_live(&e) && !e.payload))
             continue;
-        e.origin = a->no[e.origin];
+        int rc = number_of(a, e.origin, &e.origin);
+        if (rc < 0)
+            return rc;
         e.fresh = !a->c->bulk; /* what came in bulk is not logged */
-        int rc = forks_beyond(&a->forks, e.origin, e.seq)
-                     ? fork_place(after, &e)
-                     : item_append(after, &e);
+        rc = forks_beyond(&a->forks, e.origin, e.seq) ? fork_place(after, &e)
+                                                      : item_append(after, &e);
         if (rc < 0)
             return rc;
         a->bk->head.hlc = hlc_merge(a->bk->head.hlc, e.hlc, a->now_ms);
@@ -230,6 +251,7 @@ static void count_payload(struct apply *a, const struct chunk_part *p,
 static int join_range(struct apply *a, const struct chunk_part *p,
                       const struct span *s, const struct vv *here) {
     struct vv clk = {0}, was = {0};
+    a->placed = true;
     int rc = fork_cut(&p->clk, &a->forks, &clk);
     if (rc == ECRDT_OK)
         rc = fork_cut(MUTANT(stalectx) ? &p->base : here, &a->forks, &was);
@@ -353,7 +375,7 @@ static int check_own(struct apply *a) {
     return rc;
 }
 
-static int intern_origins(struct apply *a) {
+static int find_origins(struct apply *a) {
     size_t n = a->c->n_origins + 1;
     a->no = alloc_zeroed(n, sizeof *a->no);
     a->here = alloc_zeroed(n, sizeof *a->here);
@@ -361,12 +383,14 @@ static int intern_origins(struct apply *a) {
     if (!a->no || !a->here || !a->index)
         return ECRDT_ENOMEM;
     for (size_t i = 0; i < a->c->n_origins; i++) {
-        int rc = origin_no(a->t, a->c->origins[i], true, &a->no[i]);
+        a->no[i] = no_number;
+        int rc = origin_no(a->t, a->c->origins[i], false, &a->no[i]);
         if (rc < 0)
             return rc;
-        a->index[i].no = a->no[i];
+        if (rc == 1)
+            a->index[a->n_index++].no = a->no[i];
     }
-    qsort(a->index, a->c->n_origins, sizeof *a->index, by_no);
+    qsort(a->index, a->n_index, sizeof *a->index, by_no);
     return ECRDT_OK;
 }
 
@@ -376,7 +400,7 @@ static int apply_parts(struct apply *a) {
         rc = check_own(a);
     if (rc != 0)
         return rc < 0 ? rc : ECRDT_OK;
-    rc = intern_origins(a);
+    rc = find_origins(a);
     for (size_t i = 0; i < a->c->n_parts && rc == ECRDT_OK; i++)
         rc = apply_part(a, &a->c->parts[i]);
     ranges_join_equal(&a->bk->rs);
@@ -387,24 +411,33 @@ static int apply_parts(struct apply *a) {
     return rc;
 }
 
+/* A bucket that this chunk makes stays if it got something. */
+static int apply_to_bucket(struct apply *a) {
+    ecrdt_txn *t = a->t;
+    size_t had = t->n_buckets;
+    int rc = txn_bucket(t, a->r->bucket, true, &a->bk);
+    if (rc < 0)
+        return rc;
+    bool made = a->bk->made && t->n_buckets > had;
+    rc = apply_parts(a);
+    if (rc == ECRDT_OK && made && !a->placed)
+        rc = txn_unmake_bucket(t, a->bk);
+    return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
+}
+
 /* Applies the decoded c, and frees it. */
 static int apply_chunk(ecrdt_txn *t, struct chunk *c, struct chunk_report *r) {
     memcpy(r->bucket, c->bucket.data, c->bucket.len);
     r->bucket[c->bucket.len] = 0;
     struct apply a = {.t = t, .c = c, .r = r, .now_ms = os_wall_ms()};
     int rc = MUTANT(foreign) ? 0 : held_spans_of(t, r->bucket, &a.held);
-    bool none = rc == ECRDT_OK && !spans_count(&a.held);
-    if (rc == ECRDT_OK && !none)
-        rc = txn_bucket(t, r->bucket, true, &a.bk);
-    if (none) {
+    if (rc == ECRDT_OK && !spans_count(&a.held))
         r->foreign += (uint32_t)c->n_parts;
-    } else if (rc == ECRDT_ETOOBIG) {
+    else if (rc == ECRDT_OK)
+        rc = apply_to_bucket(&a);
+    if (rc == ECRDT_ETOOBIG && !a.bk) { /* one bucket too many */
         r->refused += (uint32_t)c->n_parts;
         rc = ECRDT_OK;
-    } else if (rc == 1) {
-        rc = apply_parts(&a);
-        if (rc < 0)
-            db_stick(t->db, rc);
     }
     spans_free(&a.held);
     alloc_free(a.no);

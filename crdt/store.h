@@ -119,7 +119,11 @@ int txn_flush(ecrdt_txn *t);
  * take the transaction past ECRDT_MAX_TXN. */
 int txn_take_room(ecrdt_txn *t, uint64_t n);
 
-/* Forgets the buckets made since t had n_buckets; nothing lies in them. */
+/* Forgets a bucket of t, in which nothing lies: the one made last, or one that
+ * t has only looked at. */
+int txn_unmake_bucket(ecrdt_txn *t, struct bucket *bk);
+
+/* The same of all since t had n_buckets. */
 int txn_unmake_buckets(ecrdt_txn *t, size_t n_buckets);
 
 /* The bucket of that name: 1, 0 if absent (create: made), < 0. */

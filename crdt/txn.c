@@ -366,15 +366,22 @@ int txn_bucket(ecrdt_txn *t, const char *name, bool create,
     return rc < 0 ? rc : 1;
 }
 
+int txn_unmake_bucket(ecrdt_txn *t, struct bucket *bk) {
+    size_t i = 0;
+    while (t->buckets[i] != bk)
+        i++;
+    memmove(t->buckets + i, t->buckets + i + 1,
+            (--t->n_buckets - i) * sizeof *t->buckets);
+    t->last = NULL;
+    int rc = bk->made ? bucket_unmake(t, bk) : ECRDT_OK;
+    bucket_free(bk);
+    return rc;
+}
+
 int txn_unmake_buckets(ecrdt_txn *t, size_t n_buckets) {
     int rc = ECRDT_OK;
-    t->last = NULL;
-    while (t->n_buckets > n_buckets && rc == ECRDT_OK) {
-        struct bucket *bk = t->buckets[--t->n_buckets];
-        if (bk->made)
-            rc = bucket_unmake(t, bk);
-        bucket_free(bk);
-    }
+    while (t->n_buckets > n_buckets && rc == ECRDT_OK)
+        rc = txn_unmake_bucket(t, t->buckets[t->n_buckets - 1]);
     return rc;
 }
 

@@ -376,6 +376,106 @@ static void cuts_are_bounded(void **state) {
     ranges_free(&rs);
 }
 
+enum { ABSURD = 1000 };
+
+/* ABSURD new origins, each with an event on an item of the last part. */
+static void add_absurd(struct chunk *c) {
+    static struct item_key keys[ABSURD];
+    static uint32_t count;
+    for (uint32_t i = 0; i < ABSURD; i++) {
+        char key[24];
+        uint8_t origin[ORIGIN_SIZE] = "absurd";
+        store32(origin + 12, ++count);
+        snprintf(key, sizeof key, "absurd%08x", count);
+        struct item_key *k = &keys[i];
+        item_key_make(k, 0, slice_str(key), TAG_REGISTER);
+        assert_ok(vv_raise(&c->parts[c->n_parts - 1].clk, origin, 1, 1));
+        forge_item(c, item_key_id(k));
+        forge_event(c, origin, 1, "v");
+    }
+}
+
+/* A chunk that is refused leaves no bucket, no origin and no byte behind,
+ * however often it comes. */
+static void refused_chunks_leave_nothing(void **state) {
+    (void)state;
+    ecrdt_stats was = {.size = sizeof was}, is = {.size = sizeof is};
+    kit_set(0, "k", "v");
+    for (int i = 0; i < 2; i++) { /* with the bucket, and without */
+        assert_ok(ecrdt_stat_read(kit((size_t)i), &was));
+        for (int n = 0; n < 20; n++) {
+            struct chunk c;
+            forge_begin(&c);
+            struct chunk_part *p = forge_part(&c);
+            assert_ok(vv_raise(&p->base, forge_origin(1), 1, 1));
+            assert_ok(vv_raise(&p->clk, forge_origin(1), 1, 1));
+            add_absurd(&c);
+            struct chunk_report r = forge_apply((size_t)i, &c);
+            assert_int_equal(r.ahead, 1);
+            assert_int_equal(r.applied, 0);
+        }
+        assert_ok(ecrdt_stat_read(kit((size_t)i), &is));
+        assert_int_equal(is.buckets, was.buckets);
+        assert_int_equal(is.origins, was.origins);
+        assert_in_range(is.bytes_used, 1, was.bytes_used + (64 << 10));
+        kit_sound((size_t)i);
+    }
+    kit_pull(1, 0); /* and the bucket can still be made */
+    kit_expect(1, "k", "v");
+    kit_sound(1);
+}
+
+/* Of a chunk with parts that fit and parts that do not, those origins get a
+ * number of which something is placed. */
+static void only_placed_origins_get_a_number(void **state) {
+    (void)state;
+    ecrdt_stats was = {.size = sizeof was}, is = {.size = sizeof is};
+    struct chunk c;
+    assert_ok(ecrdt_stat_read(kit(0), &was));
+    forge_begin(&c);
+    struct chunk_part *p = forge_part(&c);
+    forge_bounds(p, slice_of(NULL, 0), forge_id("b"));
+    assert_ok(vv_raise(&p->base, forge_origin(1), 1, 1));
+    assert_ok(vv_raise(&p->clk, forge_origin(1), 1, 1));
+    add_absurd(&c);
+    p = forge_part(&c);
+    forge_bounds(p, forge_id("m"), slice_of(NULL, 0));
+    assert_ok(vv_raise(&p->clk, forge_origin(1), 3, 3));
+    forge_item(&c, forge_id("z"));
+    forge_event(&c, forge_origin(1), 3, "v");
+    struct chunk_report r = forge_apply(0, &c);
+    assert_int_equal(r.ahead, 1);
+    assert_int_equal(r.applied, 1);
+    assert_ok(ecrdt_stat_read(kit(0), &is));
+    assert_int_equal(is.origins, was.origins + 1);
+    assert_int_equal(is.buckets, 1);
+    kit_sound(0);
+}
+
+/* A store that a chunk shows to be a copy takes a new incarnation in all its
+ * buckets, though the chunk's own bucket is not made. */
+static void a_copy_is_seen_by_a_bucket_it_lacks(void **state) {
+    (void)state;
+    struct chunk c;
+    ecrdt_node me, now;
+    ecrdt_txn *t = kit_write(0);
+    assert_ok(ecrdt_reg_set(t, "other", slice_str("k"), slice_str("v")));
+    assert_ok(ecrdt_commit(t));
+    assert_ok(ecrdt_node_id(kit(0), &me));
+    forge_begin(&c);
+    struct chunk_part *p = forge_part(&c);
+    assert_ok(vv_raise(&p->clk, me.b, 7, 7));
+    struct chunk_report r = forge_apply(0, &c);
+    assert_int_equal(r.ahead, 1);
+    assert_ok(ecrdt_node_id(kit(0), &now));
+    assert_memory_not_equal(&me, &now, sizeof me);
+    t = kit_write(0);
+    assert_ok(ecrdt_reg_set(t, "other", slice_str("k"), slice_str("w")));
+    assert_ok(ecrdt_commit(t));
+    kit_set(0, "k", "v");
+    kit_sound(0);
+}
+
 /* A receiver dies at any allocation: the commit fails, nothing happened. */
 static void each_allocation_may_fail(void **state) {
     (void)state;
@@ -428,6 +528,9 @@ int main(void) {
         kit_test(own_events_are_not_taken_from_others),
         kit_test(remote_time_counts_up_to_60_s),
         kit_test(cuts_are_bounded),
+        kit_test(refused_chunks_leave_nothing),
+        kit_test(only_placed_origins_get_a_number),
+        kit_test(a_copy_is_seen_by_a_bucket_it_lacks),
         kit_test(each_allocation_may_fail),
     };
     return TEST_RUN(tests);
