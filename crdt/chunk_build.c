@@ -5,6 +5,7 @@
 #include "crdt/dotlog.h"
 #include "crdt/fork.h"
 #include "crdt/held.h"
+#include "crdt/least.h"
 #include "crdt/reconcile.h"
 #include "crdt/spans.h"
 #include "crdt/items.h"
@@ -251,44 +252,21 @@ static int fill_by_scan(struct build *b, struct chunk_part *part,
 }
 
 /* ---- by the dots log ----
- * The least ids wanted are kept sorted; one more than the budget can take,
- * so that the place of the cut is known too. */
+ * One id more than the budget can take is listed, so that the place of the
+ * cut is known too. */
 
 struct listing {
     const struct build *b;
     const struct stretch *s;
-    slice *ids;
-    size_t n, max;
+    struct least ids;
 };
-
-static size_t lower_bound(const struct listing *l, slice id) {
-    size_t lo = 0, hi = l->n;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (slice_cmp(l->ids[mid], id) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
 
 static int list_entry(void *ctx, const struct dotlog_entry *e) {
     struct listing *l = ctx;
-    if (e->origin >= l->b->n_origins || e->seq <= l->b->base[e->origin])
-        return 0;
-    if (l->n == l->max && slice_cmp(e->id, l->ids[l->n - 1]) >= 0)
-        return 0;
-    if (slice_cmp(e->id, item_id_slice(l->s->lo)) < 0 ||
-        !before_end(l->s, e->id))
-        return 0;
-    size_t at = lower_bound(l, e->id);
-    if (at < l->n && slice_eq(l->ids[at], e->id))
-        return 0;
-    if (l->n < l->max)
-        l->n++;
-    memmove(l->ids + at + 1, l->ids + at, (l->n - at - 1) * sizeof *l->ids);
-    l->ids[at] = e->id;
+    if (e->origin < l->b->n_origins && e->seq > l->b->base[e->origin] &&
+        slice_cmp(e->id, item_id_slice(l->s->lo)) >= 0 &&
+        before_end(l->s, e->id))
+        least_add(&l->ids, e->id);
     return 0;
 }
 
@@ -307,7 +285,7 @@ static uint64_t walk_from(const struct build *b, const struct stretch *s) {
 }
 
 static int add_listed(struct build *b, struct chunk_part *part,
-                      const struct listing *l) {
+                      const struct least *l) {
     bool full = l->n == l->max; /* the last one then tells where to cut */
     for (size_t i = 0; i < l->n - full; i++) {
         struct item_key k;
@@ -334,14 +312,15 @@ static int add_listed(struct build *b, struct chunk_part *part,
 
 static int fill_by_log(struct build *b, struct chunk_part *part,
                        const struct stretch *s) {
-    struct listing l = {.b = b, .s = s, .max = b->budget->max_items + 1u};
-    l.ids = alloc_resize(NULL, l.max + 1, sizeof *l.ids);
-    if (!l.ids)
-        return ECRDT_ENOMEM;
-    int rc = dotlog_each(b->t, b->bk, walk_from(b, s), list_entry, &l);
+    struct listing l = {.b = b, .s = s};
+    int rc = least_init(&l.ids, b->budget->max_items + 1u);
     if (rc == ECRDT_OK)
-        rc = add_listed(b, part, &l);
-    alloc_free(l.ids);
+        rc = dotlog_each(b->t, b->bk, walk_from(b, s), list_entry, &l);
+    if (rc == ECRDT_OK) {
+        least_end(&l.ids);
+        rc = add_listed(b, part, &l.ids);
+    }
+    least_free(&l.ids);
     return rc;
 }
 
