@@ -8,8 +8,9 @@
 
 enum {
     HEAD_KEY = 5,
-    HEAD_VERSION = 2,
-    HEAD_FIXED = 1 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 8 + 3 * 4
+    HEAD_VERSION = 3,
+    HEAD_SAVES = 1, /* where it stands */
+    HEAD_FIXED = 1 + 8 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 8 + 3 * 4
 };
 
 /* META: 'b' + name -> number u32, salt. */
@@ -79,6 +80,80 @@ int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),
     return rc;
 }
 
+/* ---- what changed --------------------------------------------------------
+ * No clock and no floor changes without a new head, which counts that. */
+
+struct naming {
+    ecrdt_txn *t;
+    struct replica_marks *seen;
+};
+
+/* Notes the name of a bucket that was seen by its number alone. */
+static int note_name(void *ctx, const char *name) {
+    struct naming *n = ctx;
+    struct bucket bk = {0};
+    int rc = bucket_find(n->t, name, &bk);
+    if (rc == 1 && bk.id < n->seen->n)
+        strcpy(n->seen->m[bk.id].bucket, name);
+    return rc < 0 ? rc : 0;
+}
+
+/* The mark of the head in a row; NULL, an error set and stuck. */
+static struct replica_mark *mark_of(ecrdt_txn *t, struct replica_marks *seen,
+                                    slice key, slice head) {
+    struct naming n = {t, seen};
+    uint32_t no = load32((const uint8_t *)key.data + 1);
+    int rc = no < ECRDT_MAX_BUCKETS && head.len >= HEAD_FIXED ? ECRDT_OK
+                                                              : ECRDT_ECORRUPT;
+    if (rc == ECRDT_OK && no >= seen->n) {
+        rc = alloc_grow(&seen->m, &seen->cap, no + 1, sizeof *seen->m);
+        for (; rc == ECRDT_OK && seen->n <= no; seen->n++)
+            seen->m[seen->n] = (struct replica_mark){0};
+    }
+    if (rc == ECRDT_OK && !seen->m[no].bucket[0])
+        rc = replica_each_bucket(t, note_name, &n);
+    if (rc == ECRDT_OK && !seen->m[no].bucket[0])
+        rc = ECRDT_ECORRUPT;
+    if (rc == ECRDT_ECORRUPT)
+        txn_corrupt(t, "the head record of a bucket");
+    else if (rc < 0)
+        db_stick(t->db, rc);
+    return rc == ECRDT_OK ? &seen->m[no] : NULL;
+}
+
+int replica_each_changed(ecrdt_txn *t, struct replica_marks *seen,
+                         int (*fn)(void *ctx, const char *bucket), void *ctx) {
+    static const uint8_t first[] = {DB_HEAD_PREFIX};
+    struct db_cursor *c;
+    slice key = slice_of(first, sizeof first), head;
+    int rc = db_cursor_open(t->db, DB_HEADS, &c);
+    if (rc < 0)
+        return rc;
+    for (rc = db_cursor_seek(c, &key, &head);
+         rc == 1 && key.len == HEAD_KEY &&
+         *(const uint8_t *)key.data == DB_HEAD_PREFIX;
+         rc = db_cursor_next(c, &key, &head)) {
+        struct replica_mark *m = mark_of(t, seen, key, head);
+        uint64_t saves =
+            m ? load64((const uint8_t *)head.data + HEAD_SAVES) : 0;
+        int stop = !m                  ? db_err(t->db)
+                   : m->saves != saves ? fn(ctx, m->bucket)
+                                       : 0;
+        if (stop) {
+            db_cursor_close(c);
+            return stop;
+        }
+        m->saves = saves;
+    }
+    db_cursor_close(c);
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+void replica_marks_free(struct replica_marks *seen) {
+    alloc_free(seen->m);
+    *seen = (struct replica_marks){0};
+}
+
 int bucket_unmake(ecrdt_txn *t, const struct bucket *bk) {
     uint8_t key[1 + ECRDT_MAX_BUCKET_NAME];
     int rc = db_del(t->db, DB_META, name_key(key, bk->name));
@@ -95,22 +170,23 @@ static int head_decode(struct bucket_head *h, slice v) {
     const uint8_t *p = v.data;
     if (v.len < HEAD_FIXED || p[0] != HEAD_VERSION)
         return ECRDT_ECORRUPT;
-    h->me = load32(p + 1);
-    h->seq = load64(p + 5);
-    h->h = load64(p + 13);
-    h->hlc = load64(p + 21);
-    h->gen = load64(p + 29);
-    memcpy(h->digest, p + 37, 16);
-    h->live = load64(p + 53);
-    h->tombs = load64(p + 61);
-    h->log_next = load64(p + 69);
-    h->log_bytes = load64(p + 77);
-    h->prev_seq = load64(p + 85);
-    h->prev_h = load64(p + 93);
-    h->exposures = load64(p + 101);
-    h->log_open_n = load32(p + 109);
-    h->range_next = load32(p + 113);
-    uint32_t cuts = load32(p + 117);
+    h->saves = load64(p + HEAD_SAVES);
+    h->me = load32(p + 9);
+    h->seq = load64(p + 13);
+    h->h = load64(p + 21);
+    h->hlc = load64(p + 29);
+    h->gen = load64(p + 37);
+    memcpy(h->digest, p + 45, 16);
+    h->live = load64(p + 61);
+    h->tombs = load64(p + 69);
+    h->log_next = load64(p + 77);
+    h->log_bytes = load64(p + 85);
+    h->prev_seq = load64(p + 93);
+    h->prev_h = load64(p + 101);
+    h->exposures = load64(p + 109);
+    h->log_open_n = load32(p + 117);
+    h->range_next = load32(p + 121);
+    uint32_t cuts = load32(p + 125);
     if (cuts > v.len - HEAD_FIXED)
         return ECRDT_ECORRUPT;
     buf_clear(&h->cuts);
@@ -190,22 +266,23 @@ int head_save(ecrdt_txn *t, struct bucket *bk) {
     if (!p)
         return db_stick(t->db, t->rec.err);
     p[0] = HEAD_VERSION;
-    store32(p + 1, h->me);
-    store64(p + 5, h->seq);
-    store64(p + 13, h->h);
-    store64(p + 21, h->hlc);
-    store64(p + 29, h->gen);
-    memcpy(p + 37, h->digest, 16);
-    store64(p + 53, h->live);
-    store64(p + 61, h->tombs);
-    store64(p + 69, h->log_next);
-    store64(p + 77, h->log_bytes);
-    store64(p + 85, h->prev_seq);
-    store64(p + 93, h->prev_h);
-    store64(p + 101, h->exposures);
-    store32(p + 109, MUTANT(lostbuffer) ? 0 : h->log_open_n);
-    store32(p + 113, h->range_next);
-    store32(p + 117, (uint32_t)h->cuts.len);
+    store64(p + HEAD_SAVES, ++h->saves);
+    store32(p + 9, h->me);
+    store64(p + 13, h->seq);
+    store64(p + 21, h->h);
+    store64(p + 29, h->hlc);
+    store64(p + 37, h->gen);
+    memcpy(p + 45, h->digest, 16);
+    store64(p + 61, h->live);
+    store64(p + 69, h->tombs);
+    store64(p + 77, h->log_next);
+    store64(p + 85, h->log_bytes);
+    store64(p + 93, h->prev_seq);
+    store64(p + 101, h->prev_h);
+    store64(p + 109, h->exposures);
+    store32(p + 117, MUTANT(lostbuffer) ? 0 : h->log_open_n);
+    store32(p + 121, h->range_next);
+    store32(p + 125, (uint32_t)h->cuts.len);
     buf_put(&t->rec, h->cuts.data, h->cuts.len);
     if (!MUTANT(lostbuffer))
         buf_put(&t->rec, h->log_open.data, h->log_open.len);

@@ -2,6 +2,7 @@
  * that changed are written. */
 #include "crdt/clocks.h"
 #include "lib/alloc.h"
+#include "lib/assert.h"
 #include "lib/err.h"
 #include "lib/mutant.h"
 
@@ -225,6 +226,8 @@ int clocks_raise(ecrdt_txn *t, struct bucket *bk, enum clock_vector which,
         return ECRDT_OK;
     struct head e = {.seq = seq};
     memcpy(e.origin, origin, ORIGIN_SIZE);
+    INVARIANT(bk->have_head); /* as in each write transaction */
+    bk->head_dirty = true;
     return put_entry(t, bk, (uint32_t)which, &e, 1);
 }
 

@@ -40,6 +40,27 @@ int replica_origin(ecrdt_txn *t, uint8_t id[ORIGIN_SIZE]);
 int replica_each_bucket(ecrdt_txn *t, int (*fn)(void *ctx, const char *bucket),
                         void *ctx);
 
+/* The head of each bucket that was seen last, by the bucket's number.
+ * Zero-initialise, replica_marks_free(). */
+struct replica_mark {
+    uint64_t saves; /* of the head; 0 = never seen */
+    char bucket[ECRDT_MAX_BUCKET_NAME + 1];
+};
+struct replica_marks {
+    struct replica_mark *m;
+    size_t n, cap;
+};
+
+/* Calls fn for each bucket whose clock or floor may not be what it was in the
+ * snapshot for which the same marks were used last: all at first. Of the
+ * others the head alone is read. t is a read transaction. Nonzero stops, that
+ * bucket is called for again next time, and is returned. */
+int replica_each_changed(ecrdt_txn *t, struct replica_marks *seen,
+                         int (*fn)(void *ctx, const char *bucket), void *ctx);
+
+/* Frees what seen holds; it is as new. */
+void replica_marks_free(struct replica_marks *seen);
+
 /* Says that this process replicates the store as a core, one of the nodes that
  * supersede the siblings of an item when they become many (PROTOCOL 5). */
 void replica_core(ecrdt_store *s, bool core);

@@ -37,6 +37,7 @@ struct ecrdt_store {
 
 /* The head record of a bucket: one writer function, head_save(). */
 struct bucket_head {
+    uint64_t saves;            /* how often it was: clocks change with it */
     uint32_t me;               /* origin number of the present incarnation */
     uint64_t seq, h, hlc;      /* of the newest local event               */
     uint64_t prev_seq, prev_h; /* the head before this one */

@@ -23,6 +23,7 @@ void gossip_free(struct gossip *g) {
         alloc_free(g->push.views[i]);
     }
     alloc_free(g->push.views);
+    replica_marks_free(&g->seen);
     subscription_free(&g->push.holds);
     buf_free(&g->push.scratch);
     buf_free(&g->push.word);
@@ -54,38 +55,46 @@ void gossip_remove(struct gossip *g, struct session *s) {
 struct refresh {
     struct gossip *g;
     ecrdt_txn *txn;
-    size_t at; /* both lists are sorted by bucket */
 };
 
-static int view_insert(struct gossip *g, size_t at, const char *bucket) {
-    int rc = alloc_grow(&g->push.views, &g->views_cap, g->push.n + 1,
-                        sizeof *g->push.views);
-    struct view *v = rc < 0 ? NULL : alloc_zeroed(1, sizeof *v);
+/* Index of the first view whose bucket is >= name. */
+static size_t view_bound(const struct push *p, const char *name) {
+    size_t lo = 0, hi = p->n;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (strcmp(p->views[mid]->bucket, name) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+/* The bucket's view, made if need be; NULL without memory. */
+static struct view *view_get(struct gossip *g, const char *bucket) {
+    struct push *p = &g->push;
+    size_t at = view_bound(p, bucket);
+    if (at < p->n && !strcmp(p->views[at]->bucket, bucket))
+        return p->views[at];
+    if (alloc_grow(&p->views, &g->views_cap, p->n + 1, sizeof *p->views) < 0)
+        return NULL;
+    struct view *v = alloc_zeroed(1, sizeof *v);
     if (!v)
-        return ECRDT_ENOMEM;
+        return NULL;
     snprintf(v->bucket, sizeof v->bucket, "%s", bucket);
-    memmove(g->push.views + at + 1, g->push.views + at,
-            (g->push.n - at) * sizeof(*g->push.views));
-    g->push.views[at] = v;
-    g->push.n++;
-    return 0;
+    memmove(p->views + at + 1, p->views + at, (p->n - at) * sizeof(*p->views));
+    p->n++;
+    return p->views[at] = v;
 }
 
 static int refresh_bucket(void *ctx, const char *bucket) {
     struct refresh *r = ctx;
-    struct push *p = &r->g->push;
-    while (r->at < p->n && strcmp(p->views[r->at]->bucket, bucket) < 0)
-        r->at++;
-    int rc = 0;
-    if (r->at == p->n || strcmp(p->views[r->at]->bucket, bucket) != 0)
-        rc = view_insert(r->g, r->at, bucket);
-    struct clock_state *now = clock_state_new();
-    if (!rc && !now)
-        rc = ECRDT_ENOMEM;
-    if (!rc)
-        rc = replica_clock(r->txn, bucket, &now->ranges, &now->floor);
-    struct view *v = rc < 0 ? NULL : p->views[r->at];
-    if (v && (!v->state || !clock_state_eq(now, v->state))) {
+    struct view *v = view_get(r->g, bucket);
+    struct clock_state *now = v ? clock_state_new() : NULL;
+    if (!now)
+        return ECRDT_ENOMEM;
+    int rc = replica_clock(r->txn, bucket, &now->ranges, &now->floor);
+    if (!rc && (!v->state || !clock_state_eq(now, v->state))) {
         struct clock_state *old = v->state;
         v->state = now;
         v->version = ++r->g->version;
@@ -114,14 +123,14 @@ static int refresh(struct gossip *g, ecrdt_txn *txn) {
     uint64_t id = replica_snapshot_id(txn);
     if (id == g->snapshot)
         return 0;
-    struct refresh r = {g, txn, 0};
+    struct refresh r = {g, txn};
     int rc = replica_flush(g->store);
     if (!rc)
         rc = replica_origin(txn, g->push.me);
     if (!rc)
         rc = refresh_holds(&g->push, txn);
     if (!rc)
-        rc = replica_each_bucket(txn, refresh_bucket, &r);
+        rc = replica_each_changed(txn, &g->seen, refresh_bucket, &r);
     if (!rc)
         g->snapshot = id;
     return rc;

@@ -23,6 +23,7 @@ struct gossip {
     struct reconciler reconciler;
     struct push push; /* holds the views */
     struct narrowing narrowing;
+    struct replica_marks seen; /* heads that the views show */
     size_t views_cap;
     uint64_t version;  /* of the newest view */
     uint64_t snapshot; /* that the views show; durable */

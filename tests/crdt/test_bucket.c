@@ -183,6 +183,88 @@ static void commits_are_chained(void **state) {
     item_free(&it);
 }
 
+/* ---- what changed ---- */
+
+static int take_name(void *ctx, const char *bucket) {
+    return add_name(ctx, bucket, strlen(bucket));
+}
+
+/* The buckets that are named, each with a comma behind. */
+static void expect_changed(struct replica_marks *seen, const char *names) {
+    struct buf b = {0};
+    ecrdt_txn *t = kit_read(0);
+    assert_ok(replica_each_changed(t, seen, take_name, &b));
+    ecrdt_abort(t);
+    assert_slice_equal(buf_slice(&b), slice_str(names));
+    buf_free(&b);
+}
+
+static int no_memory(void *ctx, const char *bucket) {
+    (void)ctx, (void)bucket;
+    return ECRDT_ENOMEM;
+}
+
+static void put_one(const char *bucket) {
+    ecrdt_txn *t = kit_write(0);
+    assert_ok(put(t, bucket));
+    assert_ok(ecrdt_commit(t));
+}
+
+static void what_changed_is_named(void **state) {
+    (void)state;
+    struct replica_marks seen = {0}, fresh = {0};
+    expect_changed(&seen, "");
+    put_one("z");
+    put_one(KIT_B);
+    put_one("a");
+    expect_changed(&seen, "z," KIT_B ",a,"); /* in the order of numbers */
+    expect_changed(&seen, "");
+    put_one("a");
+    put_one("new");
+    expect_changed(&seen, "a,new,");
+    kit_set(1, "k", "v");
+    kit_pull(0, 1);
+    expect_changed(&seen, KIT_B ",");
+    kit_pull(0, 1);
+    expect_changed(&seen, "");
+    /* A store that stops half-way is told again. */
+    put_one("a");
+    ecrdt_txn *t = kit_read(0);
+    assert_code(ECRDT_ENOMEM, replica_each_changed(t, &seen, no_memory, NULL));
+    ecrdt_abort(t);
+    expect_changed(&seen, "a,");
+    expect_changed(&fresh, "z," KIT_B ",a,new,");
+    replica_marks_free(&seen);
+    replica_marks_free(&fresh);
+}
+
+/* So are clocks and floors that rise without a change of any item. */
+static void clocks_and_floors_count_as_changes(void **state) {
+    (void)state;
+    struct replica_marks seen = {0};
+    static const uint8_t origin[ORIGIN_SIZE] = "some origin";
+    put_one("a");
+    put_one(KIT_B);
+    expect_changed(&seen, "a," KIT_B ",");
+    ecrdt_txn *t = kit_write(0);
+    struct bucket *bk = kit_bucket(t);
+    assert_ok(clocks_raise(t, bk, CLOCK_FLOOR, origin, 5));
+    assert_ok(ecrdt_commit(t));
+    expect_changed(&seen, KIT_B ",");
+    t = kit_write(0);
+    bk = kit_bucket(t);
+    assert_ok(clocks_load(t, bk));
+    assert_ok(vv_raise(&bk->rs.r[0].clk, origin, 9, 9));
+    bk->ranges_dirty = true;
+    assert_ok(ecrdt_commit(t));
+    expect_changed(&seen, KIT_B ",");
+    t = kit_write(0);
+    assert_ok(origin_renew(t));
+    assert_ok(ecrdt_commit(t));
+    expect_changed(&seen, "a," KIT_B ",");
+    replica_marks_free(&seen);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(names_have_limits),
@@ -191,6 +273,8 @@ int main(void) {
         kit_test(only_a_write_makes_a_bucket),
         kit_test(heads_survive_a_new_process),
         kit_test(commits_are_chained),
+        kit_test(what_changed_is_named),
+        kit_test(clocks_and_floors_count_as_changes),
     };
     return TEST_RUN(tests);
 }

@@ -10,7 +10,7 @@
 #include "replication/gossip.h"
 #include "tests/support/test.h"
 
-enum { WORLD_NODES = 6, WORLD_LINKS = 8 };
+enum { WORLD_NODES = 6, WORLD_LINKS = 10 };
 
 struct world_node {
     char *dir;
