@@ -68,10 +68,20 @@ static int place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
     return worst;
 }
 
+/* Has a range of this store merged branches of that origin? */
+static bool merged_here(const struct bucket *bk,
+                        const uint8_t origin[ORIGIN_SIZE]) {
+    for (size_t i = 0, n; i < bk->rs.n; i++)
+        if (vv_heads(&bk->rs.r[i].clk, origin, &n) && n > 1)
+            return true;
+    return false;
+}
+
 /* Is the peer shown to have another branch of something that is news to it?
  * Nobody sends what lies where we are blind: whether our head of an origin
- * lies below a greater one of the peer's will never be seen here, so it counts
- * as another branch, and the receiver finds out. */
+ * that is known to have branches lies below a greater one of the peer's will
+ * never be seen here, so it counts as another branch, and the receiver finds
+ * out. */
 static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
                     const struct vv *peer, bool blind) {
     for (size_t i = 0, n, nc; i < peer->n; i += n) {
@@ -79,7 +89,8 @@ static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
         n = vv_group(peer, i);
         const struct head *y = vv_heads(clk, x->origin, &nc);
         bool below = nc && vv_heads_le(y, nc, x, n);
-        if (below && blind && !same_heads(y, nc, x, n))
+        if (below && blind && !same_heads(y, nc, x, n) &&
+            merged_here(bk, x->origin))
             return 1;
         if (!nc || below)
             continue;
