@@ -55,33 +55,40 @@ static int note_dropped(void *ctx, const struct dotlog_entry *e) {
     return id ? vv_raise(&d->dots, id, e->seq, 0) : db_err(d->t->db);
 }
 
-/* Drops the oldest record: what it told is from now on below L. */
-static int drop_oldest(ecrdt_txn *t, struct bucket *bk) {
+/* Takes the oldest record out, its dots into d: 1, 0 if there is none, < 0. */
+static int take_oldest(ecrdt_txn *t, struct bucket *bk, struct db_cursor *c,
+                       struct drop_ctx *d) {
     uint8_t b[LOG_KEY];
     slice key = log_key(b, bk, 0), rec;
+    int rc = db_cursor_seek(c, &key, &rec);
+    if (rc <= 0 || key.len != LOG_KEY || load32(key.data) != bk->id)
+        return rc < 0 ? rc : 0;
+    bk->head.log_bytes -= rec.len;
+    rc = each_in(rec, 0, 0, note_dropped, d);
+    if (rc == ECRDT_ECORRUPT)
+        return txn_corrupt(t, "the dots log");
+    if (rc == ECRDT_OK)
+        rc = db_cursor_del(c);
+    return rc < 0 ? rc : 1;
+}
+
+/* Drops the oldest records: what they told is from now on below L. A few more
+ * than the cap asks for, so that L is not raised for each of them. */
+static int drop_oldest(ecrdt_txn *t, struct bucket *bk) {
+    enum { SPARE = 64 };
+    uint64_t most = t->log_cap - t->log_cap / SPARE;
+    struct drop_ctx d = {.t = t};
     struct db_cursor *c;
     int rc = db_cursor_open(t->db, DB_LOG, &c);
     if (rc < 0)
         return rc;
-    rc = db_cursor_seek(c, &key, &rec);
-    if (rc == 1 && (key.len != LOG_KEY || load32(key.data) != bk->id))
-        rc = 0;
-    if (rc == 1) {
-        bk->head.log_bytes -= rec.len;
-        /* Copied: L's writes may move what rec borrows. */
-        buf_clear(&t->scratch);
-        buf_put(&t->scratch, rec.data, rec.len);
-        rc = db_cursor_del(c);
-    }
+    for (rc = 1; rc == 1 && bk->head.log_bytes > most;)
+        rc = take_oldest(t, bk, c, &d);
     db_cursor_close(c);
-    if (rc < 0)
-        return rc;
-    struct drop_ctx d = {.t = t};
-    rc = each_in(buf_slice(&t->scratch), 0, 0, note_dropped, &d);
-    if (rc == ECRDT_OK && !MUTANT(ringL))
+    if (rc >= 0 && !MUTANT(ringL))
         rc = clocks_raise_all(t, bk, CLOCK_LOG, &d.dots);
     vv_free(&d.dots);
-    return rc == ECRDT_ECORRUPT ? txn_corrupt(t, "the dots log") : rc;
+    return rc < 0 ? rc : ECRDT_OK;
 }
 
 /* Moves the open record out of the head into the log table. */
@@ -97,7 +104,7 @@ static int close_record(ecrdt_txn *t, struct bucket *bk) {
     h->log_open_n = 0;
     if (rc == ECRDT_OK && !t->log_cap)
         rc = setting_read(t, ECRDT_LOG_CAP_BYTES, &t->log_cap);
-    while (rc == ECRDT_OK && h->log_bytes > t->log_cap)
+    if (rc == ECRDT_OK && h->log_bytes > t->log_cap)
         rc = drop_oldest(t, bk);
     return rc;
 }

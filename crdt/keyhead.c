@@ -119,7 +119,8 @@ static bool is_entry(slice key, slice head) {
  * missing only if there is one entry; that there are two is damage. */
 static int load_counter(ecrdt_txn *t, slice key, struct keyhead_view *out) {
     slice at = key, rec, next;
-    int rc = t->heads ? ECRDT_OK : db_cursor_open(t->db, DB_ITEMS, &t->heads);
+    int rc = t->heads ? db_cursor_afresh(t->heads)
+                      : db_cursor_open(t->db, DB_ITEMS, &t->heads);
     if (rc == ECRDT_OK)
         rc = db_cursor_seek(t->heads, &at, &rec);
     if (rc < 0)

@@ -348,6 +348,10 @@ int db_cursor_renew(struct db_cursor *c) {
     return rc ? txn_fail(c->t, rc, "cannot read") : ECRDT_OK;
 }
 
+int db_cursor_afresh(struct db_cursor *c) {
+    return c->t->write ? ECRDT_OK : db_cursor_renew(c);
+}
+
 void db_cursor_close(struct db_cursor *c) {
     if (!c)
         return;

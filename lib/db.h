@@ -146,6 +146,10 @@ int db_cursor_open(struct db_txn *t, enum db_table table,
 /* Takes a cursor of a parked read transaction to its new snapshot. */
 int db_cursor_renew(struct db_cursor *c);
 
+/* Forgets where it stands, if its transaction only reads: LMDB would look at
+ * that page first, which a search for another place pays for. */
+int db_cursor_afresh(struct db_cursor *c);
+
 /* Closes it; NULL is fine. */
 void db_cursor_close(struct db_cursor *c);
 
