@@ -36,18 +36,6 @@ bool forks_beyond(const struct forks *fs, uint32_t no, uint64_t seq) {
     return false;
 }
 
-static bool has_head(const struct head *heads, size_t n, const struct head *x) {
-    for (size_t i = 0; i < n; i++)
-        if (heads[i].seq == x->seq && heads[i].h == x->h)
-            return true;
-    return false;
-}
-
-static bool same_heads(const struct head *a, size_t na, const struct head *b,
-                       size_t nb) {
-    return na == nb && !memcmp(a, b, na * sizeof *a);
-}
-
 /* ---- the sender -----------------------------------------------------------
  */
 
@@ -56,10 +44,18 @@ static bool same_heads(const struct head *a, size_t na, const struct head *b,
 static int place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
                     const struct head *x, size_t n) {
     int worst = CHAIN_ON;
+    size_t ours;
+    uint64_t on = 0; /* the greatest of those that lie on our one chain */
+    vv_heads(clk, x->origin, &ours);
     for (size_t i = 0; i < n && worst != CHAIN_OFF; i++) {
         int place = chain_find(t, bk, clk, &x[i]);
         if (place < 0)
             return place;
+        if (place == CHAIN_ON && ours == 1 && x[i].seq > on)
+            on = x[i].seq;
+        /* Theirs lie on different branches. */
+        if (place == CHAIN_UNKNOWN && x[i].seq <= on && !MUTANT(otherbranch))
+            place = CHAIN_OFF;
         if (place == CHAIN_UNKNOWN)
             atomic_fetch_add(&t->s->fork_unknown, 1);
         else if (place != CHAIN_ON)
@@ -89,7 +85,7 @@ static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
         n = vv_group(peer, i);
         const struct head *y = vv_heads(clk, x->origin, &nc);
         bool below = nc && vv_heads_le(y, nc, x, n);
-        if (below && blind && !same_heads(y, nc, x, n) &&
+        if (below && blind && !vv_heads_same(y, nc, x, n) &&
             merged_here(bk, x->origin))
             return 1;
         if (!nc || below)
@@ -113,7 +109,7 @@ int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
         const struct head *x = &peer->e[i];
         n = vv_group(peer, i);
         const struct head *y = vv_heads(clk, x->origin, &nc);
-        if (!nc || same_heads(y, nc, x, n))
+        if (!nc || vv_heads_same(y, nc, x, n))
             continue;
         rc = place_of(t, bk, clk, x, n);
         if (rc <= CHAIN_ON)
@@ -181,7 +177,7 @@ static int list_below(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
 static bool is_news(const struct vv *base, const struct head *y) {
     size_t n;
     const struct head *b = vv_heads(base, y->origin, &n);
-    return !has_head(b, n, y);
+    return !vv_heads_have(b, n, y);
 }
 
 /* With several heads no single one of base is what all of them stand on. */
@@ -245,23 +241,36 @@ static bool in_list(const struct chunk *c, const struct chain_list *l,
     return false;
 }
 
-/* Does our head x lie on the chain of one of their heads y? What they built
- * on they have looked up themselves, if it is not beyond what they have. */
-static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
-                      const struct head *y, size_t ny, const struct head *x) {
+/* Is our head x shown to lie on the chain of their head y? What they built on
+ * they have looked up themselves, if it is not beyond what they have; on which
+ * of several chains it lies it does not tell. */
+static bool shown_on(const struct chunk *c, const struct chunk_part *p,
+                     const struct head *y, bool only, const struct head *x) {
     size_t n;
     const struct head *b = vv_heads(&p->base, x->origin, &n);
-    if (has_head(y, ny, x) || MUTANT(nochain) || MUTANT(dotreuse))
-        return true;
-    if (x->seq <= y->seq && has_head(b, n, x))
-        return true;
-    for (size_t i = 0; i < ny; i++) {
+    return vv_heads_have(y, 1, x) || in_list(c, list_of(c, y), x) ||
+           (only && x->seq <= y->seq && vv_heads_have(b, n, x));
+}
+
+/* Does our head x[k] lie on the chain of one of their heads y? What cannot be
+ * shown counts as lag, but not beside a head of ours that is shown to lie
+ * there and is not below it: ours lie on different branches. */
+static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
+                      const struct head *y, size_t ny, const struct head *x,
+                      size_t nx, size_t k) {
+    size_t n;
+    const struct head *b = vv_heads(&p->base, x->origin, &n);
+    bool lag = x[k].seq <= y->seq && vv_heads_have(b, n, &x[k]);
+    for (size_t i = 0; i < ny && !lag; i++) {
         const struct chain_list *l = list_of(c, &y[i]);
-        bool told = l ? x->seq >= l->since : c->told;
-        if (in_list(c, l, x) || (x->seq < y[i].seq && !told))
-            return true; /* what cannot be shown counts as lag */
+        bool told = l ? x[k].seq >= l->since : c->told;
+        lag = x[k].seq < y[i].seq && !told;
+        for (size_t j = 0; j < nx && lag && !MUTANT(otherbranch); j++)
+            lag = j == k || x[j].seq < x[k].seq ||
+                  !shown_on(c, p, &y[i], ny == 1, &x[j]);
+        lag = lag || shown_on(c, p, &y[i], false, &x[k]);
     }
-    return false;
+    return lag || MUTANT(nochain) || MUTANT(dotreuse);
 }
 
 /* Do all their heads y lie on our chains? */
@@ -324,11 +333,11 @@ int fork_judge(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
         const struct head *y = &p->clk.e[i];
         n = vv_group(&p->clk, i);
         const struct head *x = vv_heads(here, y->origin, &nx);
-        if (!nx || same_heads(x, nx, y, n))
+        if (!nx || vv_heads_same(x, nx, y, n))
             continue;
         bool theirs = true;
         for (size_t k = 0; k < nx; k++)
-            theirs = theirs && is_theirs(c, p, y, n, &x[k]);
+            theirs = theirs && is_theirs(c, p, y, n, x, nx, k);
         int rc = theirs ? 1 : all_ours(t, bk, here, y, n);
         if (rc < 0)
             return rc;
@@ -363,7 +372,7 @@ int fork_union(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
     if (count)
         memcpy(sum, had, count * sizeof *sum);
     for (size_t i = 0; i < n && count < 2 * VV_MAX_HEADS; i++) {
-        if (has_head(sum, count, &heads[i]))
+        if (vv_heads_have(sum, count, &heads[i]))
             continue;
         size_t at = count++;
         for (; at > 0 && vv_head_order(&sum[at - 1], &heads[i]) > 0; at--)
@@ -420,7 +429,7 @@ static int keep_lists(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
         const struct head *y = &p->clk.e[i];
         size_t n;
         const struct head *x = vv_heads(here, y->origin, &n);
-        if (has_head(x, n, y) || !memcmp(y->origin, me, ORIGIN_SIZE))
+        if (vv_heads_have(x, n, y) || !memcmp(y->origin, me, ORIGIN_SIZE))
             continue;
         int rc = keep_list(t, bk, c, p, y);
         if (rc < 0)
@@ -438,13 +447,13 @@ static int raise_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
     const struct head *x = vv_heads(here, origin, &nx);
     const struct head *y = vv_heads(&p->clk, origin, &ny);
     for (size_t i = 0; i < nx; i++)
-        if (!is_theirs(c, p, y, ny, &x[i]))
+        if (!is_theirs(c, p, y, ny, x, nx, i))
             keep[n++] = x[i];
     for (size_t i = 0; i < ny; i++) {
         int place = chain_find(t, bk, here, &y[i]);
         if (place < 0)
             return place;
-        if (place != CHAIN_ON || has_head(x, nx, &y[i]))
+        if (place != CHAIN_ON || vv_heads_have(x, nx, &y[i]))
             keep[n++] = y[i]; /* the same head on both sides: once */
     }
     int rc = vv_set_heads(here, origin, NULL, 0);

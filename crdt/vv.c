@@ -83,6 +83,18 @@ static bool has_same(const struct head *heads, size_t n, const struct head *x) {
     return false;
 }
 
+bool vv_heads_have(const struct head *heads, size_t n, const struct head *x) {
+    for (size_t i = 0; i < n; i++)
+        if (heads[i].seq == x->seq && heads[i].h == x->h)
+            return true;
+    return false;
+}
+
+bool vv_heads_same(const struct head *a, size_t na, const struct head *b,
+                   size_t nb) {
+    return na == nb && !memcmp(a, b, na * sizeof *a);
+}
+
 bool vv_heads_le(const struct head *a, size_t na, const struct head *b,
                  size_t nb) {
     if (na > nb)

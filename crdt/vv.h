@@ -30,6 +30,11 @@ uint64_t vv_seq(const struct vv *v, const uint8_t origin[ORIGIN_SIZE]);
 const struct head *vv_heads(const struct vv *v,
                             const uint8_t origin[ORIGIN_SIZE], size_t *n);
 
+/* Is x one of n heads? Are the heads a those of b? */
+bool vv_heads_have(const struct head *heads, size_t n, const struct head *x);
+bool vv_heads_same(const struct head *a, size_t na, const struct head *b,
+                   size_t nb);
+
 /* How many heads the origin has whose first entry is number i. */
 size_t vv_group(const struct vv *v, size_t i);
 

@@ -57,6 +57,7 @@ MUTANTS = {
  'floorfork': 'who has one of two branches up to the floor gets a delta, though the tomb may be of the other',
  'blindfork': 'a range that is held no more is pushed as a delta though its origins may have branches there',
  'narrowfork': 'a range is forgotten though the keeper is shown to have another branch',
+ 'otherbranch': 'beside a head that both share, one below it that is not told counts as lag',
  'within':    'a linked base is lowered to our clock before forks are looked for',
 }
 
@@ -252,9 +253,11 @@ class World:
 
     # ---- the sender: crdt/chunk_build.c, crdt/fork.c
     def place_of(self, n, o, clk, xs):
-        worst = ON
+        worst, on = ON, 0
         for x in xs:
             p = self.find(n, o, clk.get(o, ()), x)
+            if p == ON and len(clk.get(o, ())) == 1: on = max(on, x[0])
+            if p == UNKNOWN and x[0] <= on and 'otherbranch' not in self.m: p = OFF
             if p == UNKNOWN: self.stat['lag'] += 1
             if p == OFF: return OFF
             if p == AHEAD or p == UNKNOWN and worst == ON and 'lagwhole' in self.m: worst = p
@@ -322,15 +325,20 @@ class World:
             peer[k] = {o: h for o, h in v.items() if h}
 
     # ---- the receiver
-    def theirs(self, chunk, base, o, ys, x):
-        _, _, lists, told, _ = chunk; b = base.get(o, ())
-        if x in ys or 'nochain' in self.m: return True
-        if x[0] <= ys[0][0] and x in b: return True
+    def shown(self, chunk, base, o, y, only, x):
+        return x == y or x in chunk[2].get((o, y), (0, ()))[1] or only and x[0] <= y[0] and x in base.get(o, ())
+    def theirs(self, chunk, base, o, ys, xs, x):
+        _, _, lists, told, _ = chunk
+        if 'nochain' in self.m or x[0] <= ys[0][0] and x in base.get(o, ()): return True
+        for y in ys:
+            if self.shown(chunk, base, o, y, False, x): return True
         for y in ys:
             l = lists.get((o, y)); full = x[0] >= l[0] if l else told
-            if l and x in l[1]: return True
-            if x[0] < y[0] and not full and 'absent' not in self.m:
-                if not any(self.on(x, z) for z in ys): self.deep.add(o); self.stat['deep'] += 1
+            # heads of one origin lie on different branches: beside one that is shown to lie there, those below it do not
+            beside = 'otherbranch' not in self.m and any(z != x and z[0] >= x[0] and self.shown(chunk, base, o, y, len(ys) == 1, z) for z in xs)
+            if x[0] < y[0] and not full and not beside and 'absent' not in self.m:
+                if not any(self.on(x, z) for z in ys) and not any(len(ys) == 1 and z[0] >= x[0] and self.on(z, y) for z in xs if z != x):
+                    self.deep.add(o); self.stat['deep'] += 1
                 return True
         return False
     def all_ours(self, n, o, here, ys):
@@ -353,7 +361,7 @@ class World:
         for o, ys in clk.items():
             xs = here.get(o, ())
             if not xs or xs == ys: continue
-            if all(self.theirs(chunk, base, o, ys, x) for x in xs) or self.all_ours(n, o, here, ys): continue
+            if all(self.theirs(chunk, base, o, ys, xs, x) for x in xs) or self.all_ours(n, o, here, ys): continue
             if 'deltafork' not in self.m and (not full or base.get(o)): self.stat['refused'] += 1; return None
             forks[o] = max(self.common(n, chunk, o, x, y) for x in xs for y in ys)
             if o not in self.running and (self.all_on(xs, ys) or self.all_on(ys, xs)): raise Violation('a merge without a fork')
@@ -431,7 +439,7 @@ class World:
         here = n.V[k]; out = {}
         for o in forks:
             xs, ys = here[o], clk[o]
-            hs = [x for x in xs if not self.theirs(chunk, base, o, ys, x)]
+            hs = [x for x in xs if not self.theirs(chunk, base, o, ys, xs, x)]
             hs += [y for y in ys if y in xs or self.find(n, o, xs, y) != ON]
             out[o] = order(hs)[:MAX_HEADS]
             if 'onehead' in self.m: out[o] = out[o][:1]

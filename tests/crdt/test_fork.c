@@ -133,7 +133,6 @@ static void counters_merge_to_the_maximum(void **state) {
     assert_int_equal(kit_value(0, "n"), 17);
 }
 
-/* A delta built without seeing the fork is not applied. */
 /* A twin that holds a part wrote outside of it, where nobody sends anything
  * to it: it cannot see that the other branch went further. */
 static void a_blind_branch_is_merged_too(void **state) {
@@ -161,6 +160,7 @@ static void a_blind_branch_is_merged_too(void **state) {
     kit_sound(BLIND);
 }
 
+/* A delta built without seeing the fork is not applied. */
 static void a_delta_across_a_fork_is_refused(void **state) {
     (void)state;
     struct ranges before = {0};
@@ -180,6 +180,36 @@ static void a_delta_across_a_fork_is_refused(void **state) {
     kit_expect(2, "k", "left");
     meet(2, 1);
     kit_expect(2, "r", "right");
+    ranges_free(&before);
+    buf_free(&out);
+}
+
+/* Store 2 has merged the branches of 0 and 1. What 0 built for it before does
+ * not tell where the other branch's head lies; that it lies beside the one
+ * they share does. */
+static void a_merged_branch_is_no_lag(void **state) {
+    (void)state;
+    struct ranges before = {0};
+    struct buf out = {0};
+    kit(0);
+    copy(0, 1);
+    kit_set(1, "r", "right");
+    kit_set(0, "k", "1");
+    kit_set(0, "k", "2");
+    kit_pull(2, 0);
+    kit_clock(2, &before);
+    kit_set(0, "l", "3");
+    kit_set(0, "l", "4");
+    meet(1, 2);
+    assert_int_equal(kit_build(0, &before, 100, &out), 1);
+    struct chunk_report r = kit_apply(2, buf_slice(&out));
+    assert_int_equal(r.applied, 0);
+    assert_int_equal(r.ahead, 1);
+    meet(0, 2);
+    for (size_t i = 0; i < 3; i += 2) {
+        kit_expect(i, "r", "right");
+        kit_expect(i, "l", "4");
+    }
     ranges_free(&before);
     buf_free(&out);
 }
@@ -352,6 +382,7 @@ int main(void) {
         kit_test(counters_merge_to_the_maximum),
         kit_test(a_blind_branch_is_merged_too),
         kit_test(a_delta_across_a_fork_is_refused),
+        kit_test(a_merged_branch_is_no_lag),
         kit_test(counted_past_a_rollback),
         kit_test(an_own_sibling_is_superseded_too),
         kit_test(a_merge_in_many_chunks),
