@@ -337,8 +337,8 @@ class World:
             # heads of one origin lie on different branches: beside one that is shown to lie there, those below it do not
             beside = 'otherbranch' not in self.m and any(z != x and z[0] >= x[0] and self.shown(chunk, base, o, y, len(ys) == 1, z) for z in xs)
             if x[0] < y[0] and not full and not beside and 'absent' not in self.m:
-                if not any(self.on(x, z) for z in ys) and not any(len(ys) == 1 and z[0] >= x[0] and self.on(z, y) for z in xs if z != x):
-                    self.deep.add(o); self.stat['deep'] += 1
+                beside = any(z != x and z[0] >= x[0] and self.shown(chunk, base, o, y, len(ys) == 1, z) for z in xs)
+                if not any(self.on(x, z) for z in ys) and not beside: self.deep.add(o); self.stat['deep'] += 1
                 return True
         return False
     def all_ours(self, n, o, here, ys):
