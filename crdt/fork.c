@@ -260,17 +260,17 @@ static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
                       size_t nx, size_t k) {
     size_t n;
     const struct head *b = vv_heads(&p->base, x->origin, &n);
-    bool lag = x[k].seq <= y->seq && vv_heads_have(b, n, &x[k]);
-    for (size_t i = 0; i < ny && !lag; i++) {
+    bool theirs = x[k].seq <= y->seq && vv_heads_have(b, n, &x[k]);
+    for (size_t i = 0; i < ny && !theirs; i++) {
         const struct chain_list *l = list_of(c, &y[i]);
         bool told = l ? x[k].seq >= l->since : c->told;
-        lag = x[k].seq < y[i].seq && !told;
-        for (size_t j = 0; j < nx && lag && !MUTANT(otherbranch); j++)
-            lag = j == k || x[j].seq < x[k].seq ||
-                  !shown_on(c, p, &y[i], ny == 1, &x[j]);
-        lag = lag || shown_on(c, p, &y[i], false, &x[k]);
+        theirs = x[k].seq < y[i].seq && !told;
+        for (size_t j = 0; j < nx && theirs && !MUTANT(otherbranch); j++)
+            theirs = j == k || x[j].seq < x[k].seq ||
+                     !shown_on(c, p, &y[i], ny == 1, &x[j]);
+        theirs = theirs || shown_on(c, p, &y[i], false, &x[k]);
     }
-    return lag || MUTANT(nochain) || MUTANT(dotreuse);
+    return theirs || MUTANT(nochain) || MUTANT(dotreuse);
 }
 
 /* Do all their heads y lie on our chains? */

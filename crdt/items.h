@@ -5,9 +5,6 @@
 #include "crdt/keys.h"
 #include "lib/db.h"
 
-/* Is it the id of a counter's head? */
-bool items_is_head(slice id);
-
 /* Position on the first item >= *key, of whichever bucket: 1 and the row, 0
  * at the end, < 0. */
 int items_seek(struct db_cursor *c, slice *key, slice *rec);

@@ -156,6 +156,16 @@ bool item_id_parse(slice id, struct item_parts *out) {
     return sub_fits(out);
 }
 
+bool item_id_is_head(slice id) {
+    const uint8_t *b = id.data;
+    if (!id.len || b[id.len - 1] != TAG_COUNTER_HEAD)
+        return false;
+    size_t k = GROUP + 1;
+    while (k < id.len && b[k - 1] == MORE)
+        k += GROUP + 1;
+    return k + 1 == id.len;
+}
+
 size_t key_prefix(uint8_t out[KEY_K_MAX], slice prefix) {
     size_t len =
         prefix.len <= KEY_HASHED_PREFIX ? prefix.len : KEY_HASHED_PREFIX;

@@ -109,6 +109,9 @@ static inline void item_key_prefix(uint8_t b[BUCKET_PREFIX], uint32_t bucket) {
 /* Strict; false if the id is not one that item_key_make() could have made. */
 bool item_id_parse(slice id, struct item_parts *out);
 
+/* Is it the id of a counter's head? */
+bool item_id_is_head(slice id);
+
 /* Bytes that all ids of keys that begin with prefix begin with (the first
  * 192 bytes of a longer prefix), at most KEY_K_MAX; returns how many. */
 size_t key_prefix(uint8_t out[KEY_K_MAX], slice prefix);

@@ -186,16 +186,13 @@ static void sum_key(struct verify *v, slice id, const struct item_parts *p,
         s->id[p->k_len] = ty->head_tag;
     }
     struct reading r;
-    struct payload pl;
     ty->read(p->shape, &v->it, &r);
     s->live += (uint64_t)r.live;
     s->rows++;
     s->total += r.total;
-    for (size_t i = 0; i < v->it.n && s->key_hashed; i++)
-        if (event_live(&v->it.ev[i]) &&
-            payload_split(p->shape,
-                          slice_of(v->it.ev[i].payload, v->it.ev[i].len), &pl))
-            s->full_key = pl.key;
+    slice full_key = item_full_key(p->shape, &v->it);
+    if (full_key.len)
+        s->full_key = full_key;
 }
 
 /* Rows of a table that belong to the bucket. */

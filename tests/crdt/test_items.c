@@ -9,15 +9,15 @@ static void heads_are_told_from_items(void **state) {
         struct item_key k, e;
         slice key = kit_fill(lens[i], '/'); /* 0x2f, the tag of a head */
         item_key_make(&k, 0, key, TAG_COUNTER_HEAD);
-        assert_true(items_is_head(item_key_id(&k)));
+        assert_true(item_id_is_head(item_key_id(&k)));
         item_key_retag(&k, TAG_REGISTER);
-        assert_false(items_is_head(item_key_id(&k)));
+        assert_false(item_id_is_head(item_key_id(&k)));
         item_key_make(&e, 0, key, TAG_ELEMENT);
         item_key_element(&e, slice_str("/"));
-        assert_false(items_is_head(item_key_id(&e)));
+        assert_false(item_id_is_head(item_key_id(&e)));
     }
-    assert_false(items_is_head(slice_of(NULL, 0)));
-    assert_false(items_is_head(slice_str("/")));
+    assert_false(item_id_is_head(slice_of(NULL, 0)));
+    assert_false(item_id_is_head(slice_str("/")));
 }
 
 /* Counters of two entries each, so that heads lie among the items. */
@@ -38,13 +38,13 @@ static void walks_meet_items_alone(void **state) {
     item_key_prefix(from, bk->id);
     slice key = slice_of(from, sizeof from), rec;
     for (int rc = items_seek(c, &key, &rec); rc == 1; forth++) {
-        assert_false(items_is_head(item_key_id_of(key)));
+        assert_false(item_id_is_head(item_key_id_of(key)));
         rc = items_next(c, &key, &rec);
     }
     item_key_prefix(from, bk->id + 1);
     key = slice_of(from, sizeof from);
     for (; items_before(c, &key, &rec) == 1; back++)
-        assert_false(items_is_head(item_key_id_of(key)));
+        assert_false(item_id_is_head(item_key_id_of(key)));
     db_cursor_close(c);
     ecrdt_abort(t);
     assert_int_equal(forth, 5);
