@@ -144,16 +144,11 @@ static int set_row(ecrdt_iter *it, ecrdt_txn *t, const struct item_parts *p,
     return head_row(it, p, &v, e);
 }
 
-/* By its head, or by its only entry. */
 static int counter_row(ecrdt_iter *it, ecrdt_txn *t, const struct item_parts *p,
-                       slice rec, ecrdt_entry *e) {
+                       slice row, ecrdt_entry *e) {
     struct keyhead_view v;
-    int rc = 1;
-    if (p->tag == TAG_ENTRY)
-        rc = keyhead_sole(t, p->shape, rec, &v);
-    else if (!keyhead_decode(TAG_COUNTER_HEAD, rec, &v))
-        return txn_corrupt(t, "a key head");
-    return rc < 0 || !v.live ? rc : head_row(it, p, &v, e);
+    int rc = keyhead_counter(t, p->shape, row, &v);
+    return rc <= 0 ? rc : head_row(it, p, &v, e);
 }
 
 /* The first row of c at or behind *at, if it is one of the iterator's: 1, 0. */
@@ -176,6 +171,8 @@ static int seek_item(ecrdt_iter *it, ecrdt_txn *t, struct db_cursor *c,
         if (!item_id_parse(item_key_id_of(*key), p))
             return txn_corrupt(t, "an item id");
         bool reg = p->tag == TAG_REGISTER;
+        if (p->tag == TAG_ENTRY)
+            return txn_corrupt(t, "the head of a counter"); /* it is lost */
         if (p->tag != TAG_ELEMENT &&
             it->types & (reg ? ECRDT_REG : ECRDT_COUNTER))
             return 1;

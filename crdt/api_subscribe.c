@@ -136,19 +136,19 @@ static int sum_prefix(ecrdt_txn *t, struct bucket *bk, slice prefix,
                       uint8_t sum[16]) {
     struct item_key from;
     uint8_t b[KEY_K_MAX];
-    struct db_cursor *c;
-    int rc = db_cursor_open(t->db, DB_ITEMS, &c);
+    struct items c;
+    int rc = items_open(&c, t);
     if (rc < 0)
         return rc;
     item_key_set(&from, bk->id, slice_of(b, key_prefix(b, prefix)), 0);
     slice start = item_key_db(&from), key = start, rec;
-    for (rc = items_seek(c, &key, &rec); rc == 1 && slice_starts(key, start);
-         rc = items_next(c, &key, &rec)) {
+    for (rc = items_seek(&c, &key, &rec); rc == 1 && slice_starts(key, start);
+         rc = items_next(&c, &key, &rec)) {
         rc = sum_item(t, bk, item_key_id_of(key), rec, sum);
         if (rc < 0)
             break;
     }
-    db_cursor_close(c);
+    items_close(&c);
     return rc < 0 ? rc : ECRDT_OK;
 }
 

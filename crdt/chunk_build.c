@@ -26,7 +26,7 @@ struct build {
     struct chunk c;
     struct vv log_bound;
     struct forks forks; /* origins of which the peer has another branch */
-    struct db_cursor *items;
+    struct items items;
     /* by origin number: seq of the part's base, and index in c.origins + 1 */
     uint64_t *base;
     uint32_t *index;
@@ -63,7 +63,7 @@ static int build_init(struct build *b) {
     if (rc == ECRDT_OK)
         rc = clocks_vector(b->t, b->bk, CLOCK_FLOOR, &b->c.floor);
     if (rc == ECRDT_OK)
-        rc = db_cursor_open(b->t->db, DB_ITEMS, &b->items);
+        rc = items_open(&b->items, b->t);
     if (rc == ECRDT_OK)
         rc = held_spans_of(b->t, b->bk->name, &b->held);
     b->c.bucket = ecrdt_str(b->bk->name);
@@ -73,7 +73,7 @@ static int build_init(struct build *b) {
 }
 
 static void build_free(struct build *b) {
-    db_cursor_close(b->items);
+    items_close(&b->items);
     chunk_free(&b->c);
     vv_free(&b->log_bound);
     forks_free(&b->forks);
@@ -233,18 +233,19 @@ static int fill_by_scan(struct build *b, struct chunk_part *part,
     item_key_set(&from, b->bk->id, item_id_slice(s->lo), 0);
     slice key = item_key_db(&from), rec;
     int rc;
-    for (rc = items_seek(b->items, &key, &rec);
+    for (rc = items_seek(&b->items, &key, &rec);
          rc == 1 && item_key_in(key, b->bk->id) &&
          before_end(s, item_key_id_of(key));
-         rc = items_next(b->items, &key, &rec)) {
+         rc = items_next(&b->items, &key, &rec)) {
         int want = part->complete ? 1 : any_unknown(b, rec);
         if (want < 0)
             return want;
         if (!want)
             continue;
-        rc = decode_item(b, rec);
+        slice id = items_keep(&b->items, item_key_id_of(key));
+        rc = id.data ? decode_item(b, rec) : ECRDT_ENOMEM;
         if (rc == ECRDT_OK)
-            rc = add_item(b, part, item_key_id_of(key));
+            rc = add_item(b, part, id);
         if (rc <= 0)
             return rc;
     }
@@ -289,10 +290,12 @@ static int add_listed(struct build *b, struct chunk_part *part,
     bool full = l->n == l->max; /* the last one then tells where to cut */
     for (size_t i = 0; i < l->n - full; i++) {
         struct item_key k;
-        slice key, rec;
-        item_key_set(&k, b->bk->id, l->ids[i], 0);
-        key = item_key_db(&k);
-        int rc = db_cursor_find(b->items, key, &rec);
+        slice rec;
+        size_t k_len = item_id_k_len(l->ids[i]);
+        if (!k_len || k_len == l->ids[i].len)
+            return txn_corrupt(b->t, "the dots log");
+        item_key_set(&k, b->bk->id, l->ids[i], (uint16_t)k_len);
+        int rc = items_find(b->t, b->items.c, &k, &rec);
         if (rc == 1)
             rc = any_unknown(b, rec);
         if (rc < 0)

@@ -110,7 +110,7 @@ static int compare_item(struct compare *c, uint32_t *next, uint32_t end,
 }
 
 static int compare_part(struct compare *c, const struct chunk_part *p,
-                        struct db_cursor *items) {
+                        struct items *items) {
     struct item_key from;
     uint32_t next = p->first, end = p->first + p->count;
     item_key_set(&from, c->bk->id, item_id_slice(&p->lo), 0);
@@ -136,10 +136,10 @@ static int note_shown(struct fp *shown, const struct chunk_part *p) {
 }
 
 static int compare_parts(struct compare *c, struct fp *shown) {
-    struct db_cursor *items;
+    struct items items;
     int rc = clocks_load(c->t, c->bk);
     if (rc == ECRDT_OK)
-        rc = db_cursor_open(c->t->db, DB_ITEMS, &items);
+        rc = items_open(&items, c->t);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < c->c->n_parts && !rc; i++) {
@@ -148,9 +148,9 @@ static int compare_parts(struct compare *c, struct fp *shown) {
             continue;
         rc = note_shown(shown, p);
         if (rc == ECRDT_OK)
-            rc = compare_part(c, p, items);
+            rc = compare_part(c, p, &items);
     }
-    db_cursor_close(items);
+    items_close(&items);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* counter.c: operations and reading of counters. */
 #include "crdt/counter.h"
 #include "crdt/door.h"
+#include "crdt/items.h"
 #include "crdt/keyhead.h"
 #include "lib/assert.h"
 #include "lib/err.h"
@@ -192,10 +193,42 @@ int counter_plan(ecrdt_txn *t, const ecrdt_op *op, uint64_t batch) {
     return rc == 0 ? out_of_range(op->key, op->num) : rc < 0 ? rc : ECRDT_OK;
 }
 
+/* The value of a counter whose row holds its only entry, and in it only one
+ * sibling: 1, 0 if it is not so simple. */
+static int sole_value(slice row, struct keyhead_view *v) {
+    struct event e;
+    struct count c;
+    size_t at = 0;
+    if (item_walk(row, &at, &e) != 1 || at < row.len ||
+        event_base(&e) != KIND_COUNT ||
+        !count_decode(slice_of(e.payload, e.len), &c))
+        return 0;
+    v->total = value_of(&c);
+    return 1;
+}
+
+/* What a reader has no table of heads for: one look. */
+static int look(ecrdt_txn *t, const char *bucket, slice key,
+                struct keyhead_view *v) {
+    struct bucket *bk;
+    struct item_key k;
+    slice row;
+    if (t->keyheads || key.len > KEY_RAW_MAX)
+        return keyhead_of(t, bucket, key, TAG_COUNTER_HEAD, v);
+    int rc = txn_bucket(t, bucket, false, &bk);
+    if (rc <= 0)
+        return rc;
+    item_key_make(&k, bk->id, key, TAG_COUNTER_HEAD);
+    rc = db_get(t->db, DB_ITEMS, item_key_db(&k), &row);
+    if (rc == 1 && !sole_value(row, v))
+        rc = keyhead_counter(t, item_head_shape(item_key_db(&k)), row, v);
+    return rc == 0 ? keyhead_read(t, &k, v) : rc;
+}
+
 int counter_get(ecrdt_txn *t, const char *bucket, slice key, int64_t *now) {
     struct keyhead_view v;
     *now = 0;
-    int rc = keyhead_of(t, bucket, key, TAG_COUNTER_HEAD, &v);
+    int rc = look(t, bucket, key, &v);
     if (rc <= 0)
         return rc;
     *now = v.total > INT64_MAX   ? INT64_MAX
@@ -267,9 +300,11 @@ int counter_reset(ecrdt_txn *t, const char *bucket, slice key) {
     struct item_key k, first;
     item_key_make(&first, bk->id, key, TAG_ENTRY);
     slice prefix = item_key_db(&first), at = prefix, rec;
-    for (rc = db_cursor_seek(t->items, &at, &rec);
-         rc == 1 && slice_starts(at, prefix);
-         rc = db_cursor_next(t->items, &at, &rec)) {
+    struct items w;
+    w.t = t;
+    w.c = t->items;
+    for (rc = items_seek(&w, &at, &rec); rc == 1 && slice_starts(at, prefix);
+         rc = items_next(&w, &at, &rec)) {
         slice id = item_key_id_of(at);
         if (id.len != (size_t)first.k_len + 1 + ORIGIN_SIZE)
             return txn_corrupt(t, "an item id");

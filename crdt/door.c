@@ -11,7 +11,7 @@
 
 int door_find(ecrdt_txn *t, struct item_key *k) {
     slice rec;
-    int rc = db_cursor_find(t->items, item_key_db(k), &rec);
+    int rc = items_find(t, t->items, k, &rec);
     t->before.n = 0;
     if (rc <= 0)
         return rc;
@@ -27,7 +27,10 @@ int door_next(ecrdt_txn *t, const struct bucket *bk, slice from, slice hi,
     struct item_parts parts;
     item_key_set(&at, bk->id, from, 0);
     slice key = item_key_db(&at), rec;
-    int rc = items_seek(t->items, &key, &rec);
+    struct items w;
+    w.t = t;
+    w.c = t->items;
+    int rc = items_seek(&w, &key, &rec);
     if (rc <= 0 || !item_key_in(key, bk->id))
         return rc < 0 ? rc : 0;
     slice id = item_key_id_of(key);
@@ -115,11 +118,14 @@ static int account(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
     return rc < 0 ? rc : digest_only(t, bk, k, after, before, digest_add);
 }
 
-/* The key head follows by value(after) - value(before). */
+/* The key head, if the type has one, follows by value(after) - value(before);
+ * *head is it, or NULL. */
 static int account_key(ecrdt_txn *t, struct bucket *bk,
-                       const struct item_key *k, const struct item *after) {
+                       const struct item_key *k, const struct item *after,
+                       struct keyhead **head) {
     const struct type *ty = type_of_tag(item_key_tag(k));
     INVARIANT(ty); /* made by us, or checked when it was received */
+    *head = NULL;
     if (!ty->head_tag)
         return ECRDT_OK;
     struct item_shape shape = item_key_shape(k);
@@ -137,7 +143,44 @@ static int account_key(ecrdt_txn *t, struct bucket *bk,
     if (is.bound > h->bound)
         h->bound = is.bound;
     h->dirty = t->pending = true;
+    *head = h;
     return ECRDT_OK;
+}
+
+/* Encodes what the row is to hold. */
+static int encode_row(ecrdt_txn *t, const struct item_key *k,
+                      const struct item *after, bool alone) {
+    buf_clear(&t->rec);
+    int rc = alone && after->n
+                 ? counter_row_begin(t, &t->rec, k, after->ev[0].origin)
+                 : ECRDT_OK;
+    if (rc < 0)
+        return rc;
+    item_encode(&t->rec, after);
+    return t->rec.err ? db_stick(t->db, t->rec.err) : ECRDT_OK;
+}
+
+/* Puts the item's row, or takes it away; h is its key's head, or NULL. */
+static int write_row(ecrdt_txn *t, struct item_key *k, bool found,
+                     const struct item *after, struct keyhead *h) {
+    struct item_key row;
+    slice key = item_key_db(k);
+    bool entry = item_key_tag(k) == TAG_ENTRY;
+    /* The counter's row holds it, if no other entry is there. */
+    bool alone = entry && !h->stored && h->rows == (after->n != 0);
+    /* Encoded before anything is written: after borrows from the page. */
+    int rc = encode_row(t, k, after, alone);
+    if (rc == ECRDT_OK && entry && !alone && !h->stored)
+        rc = keyhead_part(t, h);
+    if (rc < 0)
+        return rc;
+    if (alone) {
+        item_key_head(&row, k, TAG_COUNTER_HEAD);
+        key = item_key_db(&row);
+    }
+    if (after->n)
+        return db_cursor_put(t->items, key, &t->rec, found);
+    return found ? db_cursor_del(t->items) : ECRDT_OK;
 }
 
 static int log_fresh(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
@@ -155,22 +198,15 @@ static int log_fresh(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
 
 int door_put(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool found,
              struct item *after, bool logged) {
+    struct keyhead *h;
     tombs_date(after);
     int rc = account(t, bk, k, after);
-    /* Encoded before anything is written: after borrows from the page. */
     if (rc == ECRDT_OK)
-        rc = account_key(t, bk, k, after);
+        rc = account_key(t, bk, k, after, &h);
     if (rc < 0)
         return rc;
-    buf_clear(&t->rec);
-    item_encode(&t->rec, after);
-    if (t->rec.err)
-        return db_stick(t->db, t->rec.err);
     db_charge(t->db, item_live(after)); /* a delete may use the reserve */
-    if (after->n)
-        rc = db_cursor_put(t->items, item_key_db(k), &t->rec, found);
-    else
-        rc = found ? db_cursor_del(t->items) : ECRDT_OK;
+    rc = write_row(t, k, found, after, h);
     db_charge(t->db, false);
     if (rc >= 0)
         rc = tombs_follow(t, bk, k, &t->before, after);

@@ -171,7 +171,7 @@ static bool pause_here(struct fold *f, const struct bucket *bk, slice key) {
     return true;
 }
 
-static int look_items(struct fold *f, struct bucket *bk, struct db_cursor *c) {
+static int look_items(struct fold *f, struct bucket *bk, struct items *c) {
     uint8_t from[BUCKET_PREFIX];
     item_key_prefix(from, bk->id);
     bool resume = !strcmp(bk->name, f->bucket) && f->at.len;
@@ -193,16 +193,16 @@ static int look_items(struct fold *f, struct bucket *bk, struct db_cursor *c) {
 static int look_bucket(void *ctx, const char *name) {
     struct fold *f = ctx;
     struct bucket *bk;
-    struct db_cursor *c;
+    struct items c;
     if (f->cut || strcmp(name, f->bucket) < 0)
         return ECRDT_OK;
     int rc = txn_bucket(f->t, name, false, &bk);
     if (rc == 1)
-        rc = db_cursor_open(f->t->db, DB_ITEMS, &c);
+        rc = items_open(&c, f->t);
     if (rc < 0)
         return rc;
-    rc = look_items(f, bk, c);
-    db_cursor_close(c);
+    rc = look_items(f, bk, &c);
+    items_close(&c);
     return rc;
 }
 
@@ -329,7 +329,7 @@ static int say_bye(ecrdt_txn *t, struct bucket *bk, struct item_key *k) {
     return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
 }
 
-static int bye_in_items(ecrdt_txn *t, struct bucket *bk, struct db_cursor *c,
+static int bye_in_items(ecrdt_txn *t, struct bucket *bk, struct items *c,
                         const uint8_t me[ORIGIN_SIZE]) {
     uint8_t from[BUCKET_PREFIX];
     item_key_prefix(from, bk->id);
@@ -356,7 +356,7 @@ static int bye_in_items(ecrdt_txn *t, struct bucket *bk, struct db_cursor *c,
 static int bye_in_bucket(void *ctx, const char *name) {
     ecrdt_txn *t = ctx;
     struct bucket *bk;
-    struct db_cursor *c;
+    struct items c;
     uint8_t me[ORIGIN_SIZE];
     int rc = txn_bucket(t, name, false, &bk);
     if (rc < 0)
@@ -365,11 +365,11 @@ static int bye_in_bucket(void *ctx, const char *name) {
     if (!id)
         return db_err(t->db);
     memcpy(me, id, sizeof me);
-    rc = db_cursor_open(t->db, DB_ITEMS, &c);
+    rc = items_open(&c, t);
     if (rc < 0)
         return rc;
-    rc = bye_in_items(t, bk, c, me);
-    db_cursor_close(c);
+    rc = bye_in_items(t, bk, &c, me);
+    items_close(&c);
     return rc;
 }
 

@@ -37,12 +37,12 @@ int fp_scan_begin(struct fp_scan *s, ecrdt_txn *t, const char *bucket,
     if (rc == ECRDT_OK)
         rc = load_f(s, f);
     if (rc == ECRDT_OK)
-        rc = db_cursor_open(t->db, DB_ITEMS, &s->items);
+        rc = items_open(&s->items, t);
     return rc < 0 ? rc : 1;
 }
 
 void fp_scan_end(struct fp_scan *s) {
-    db_cursor_close(s->items);
+    items_close(&s->items);
     alloc_free(s->f);
     alloc_free(s->blocks);
     buf_free(&s->text);
@@ -210,8 +210,8 @@ static int finish(struct fp_scan *s) {
 int fp_scan_step(struct fp_scan *s, uint64_t *items) {
     slice key = item_key_db(&s->next), rec;
     int rc;
-    for (rc = items_seek(s->items, &key, &rec); rc == 1;
-         rc = items_next(s->items, &key, &rec)) {
+    for (rc = items_seek(&s->items, &key, &rec); rc == 1;
+         rc = items_next(&s->items, &key, &rec)) {
         slice id = item_key_id_of(key);
         if (!item_key_in(key, s->bk->id) ||
             (s->bounded && slice_cmp(id, item_id_slice(&s->hi)) >= 0))

@@ -1,5 +1,6 @@
 /* keyhead.c: the table of key heads of a write transaction. */
 #include "crdt/keyhead.h"
+#include "crdt/items.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"
 #include "lib/crc32c.h"
@@ -50,7 +51,10 @@ bool keyhead_decode(uint8_t head_tag, slice rec, struct keyhead_view *out) {
 }
 
 static size_t encode(uint8_t *out, uint8_t head_tag, const struct keyhead *h) {
-    uint8_t *p = out + varint_put(out, h->live);
+    uint8_t *p = out;
+    if (head_tag == TAG_COUNTER_HEAD)
+        *p++ = ROW_HEAD;
+    p += varint_put(p, h->live);
     if (head_tag == TAG_SET_HEAD)
         return (size_t)(p - out);
     p += varint_put(p, h->rows);
@@ -89,8 +93,10 @@ static int grow(struct keyheads *all) {
     return ECRDT_OK;
 }
 
-int keyhead_sole(ecrdt_txn *t, struct item_shape shape, slice rec,
-                 struct keyhead_view *out) {
+/* What the head of a counter's key would say, by the record of the only entry
+ * it has: 1, 0 if that is not live, < 0 (stuck). */
+static int sole(ecrdt_txn *t, struct item_shape shape, slice rec,
+                struct keyhead_view *out) {
     struct reading r;
     struct event e;
     struct item one = {&e, 1, 1}, *it = &one; /* one sibling, nearly always */
@@ -109,33 +115,44 @@ int keyhead_sole(ecrdt_txn *t, struct item_shape shape, slice rec,
     return out->live != 0;
 }
 
+int keyhead_counter(ecrdt_txn *t, struct item_shape shape, slice row,
+                    struct keyhead_view *out) {
+    struct counter_row r;
+    if (!counter_row_open(row, &r))
+        return txn_corrupt(t, "a counter's row");
+    if (!r.head)
+        return sole(t, shape, r.rec, out);
+    return keyhead_decode(TAG_COUNTER_HEAD, r.rec, out)
+               ? out->live != 0
+               : txn_corrupt(t, "a key head");
+}
+
 /* Is key that of an entry of the counter whose head has that key? */
 static bool is_entry(slice key, slice head) {
     return key.len > head.len && !memcmp(key.data, head.data, head.len - 1) &&
            ((const uint8_t *)key.data)[head.len - 1] == TAG_ENTRY;
 }
 
-/* The head, or the only entry, is the first row at its place. A head is
- * missing only if there is one entry; that there are two is damage. */
-static int load_counter(ecrdt_txn *t, slice key, struct keyhead_view *out) {
-    slice at = key, rec, next;
-    int rc = t->heads ? db_cursor_afresh(t->heads)
-                      : db_cursor_open(t->db, DB_ITEMS, &t->heads);
-    if (rc == ECRDT_OK)
-        rc = db_cursor_seek(t->heads, &at, &rec);
+/* A counter without its row has no entries, or it is damaged. */
+static int load_none(ecrdt_txn *t, slice key) {
+    struct db_cursor *c;
+    slice at = key, rec;
+    int rc = db_cursor_open(t->db, DB_ITEMS, &c);
     if (rc < 0)
         return rc;
-    if (rc == 1 && slice_eq(at, key))
-        return keyhead_decode(TAG_COUNTER_HEAD, rec, out)
-                   ? out->live != 0
-                   : txn_corrupt(t, "a key head");
-    if (rc == 0 || !is_entry(at, key))
-        return db_cursor_find(t->heads, key, &rec); /* surely not there */
-    rc = keyhead_sole(t, item_head_shape(key), rec, out);
-    int more = rc < 0 ? rc : db_cursor_next_key(t->heads, &next);
-    if (more == 1 && is_entry(next, key))
-        return txn_corrupt(t, "the head of a counter");
-    return more < 0 ? more : rc;
+    rc = db_cursor_seek(c, &at, &rec);
+    if (rc == 1)
+        rc = is_entry(at, key) ? txn_corrupt(t, "the head of a counter") : 0;
+    db_cursor_close(c);
+    return rc;
+}
+
+static int load_counter(ecrdt_txn *t, slice key, struct keyhead_view *out) {
+    slice row;
+    int rc = db_get(t->db, DB_ITEMS, key, &row);
+    if (rc == 0)
+        return load_none(t, key);
+    return rc < 0 ? rc : keyhead_counter(t, item_head_shape(key), row, out);
 }
 
 static int load(ecrdt_txn *t, slice key, struct keyhead_view *out) {
@@ -282,28 +299,97 @@ int keyhead_each_waiting(ecrdt_txn *t,
     return ECRDT_OK;
 }
 
-/* sets: a cursor on their heads, opened when it is needed. */
-static int save(ecrdt_txn *t, struct db_cursor **sets, struct keyhead *h) {
+/* Writes the head's record. */
+static int put_head(ecrdt_txn *t, struct db_cursor *c, struct keyhead *h) {
     slice key = slice_of(h->key, h->key_len), old;
-    uint8_t tag = tag_of(key), fixed[3 * VARINT_MAX + 16];
-    bool store = tag == TAG_SET_HEAD ? h->live != 0 : h->rows > 1;
-    h->dirty = false;
-    if (!store && !h->stored)
-        return ECRDT_OK;
-    int rc = tag == TAG_SET_HEAD && !*sets
-                 ? db_cursor_open(t->db, DB_KEYS, sets)
-                 : ECRDT_OK;
-    struct db_cursor *c = tag == TAG_SET_HEAD ? *sets : t->heads;
-    int found = rc < 0 ? rc : db_cursor_find(c, key, &old);
+    uint8_t fixed[1 + 3 * VARINT_MAX + 16];
+    int found = db_cursor_find(c, key, &old);
     if (found < 0)
         return found;
-    h->stored = store;
-    if (!store)
-        return found ? db_cursor_del(c) : ECRDT_OK;
-    buf_clear(&t->rec);
-    buf_put(&t->rec, fixed, encode(fixed, tag, h));
-    buf_put(&t->rec, h->full_key.data, h->full_key.len);
-    return db_cursor_put(c, key, &t->rec, found);
+    buf_clear(&t->scratch);
+    buf_put(&t->scratch, fixed, encode(fixed, tag_of(key), h));
+    buf_put(&t->scratch, h->full_key.data, h->full_key.len);
+    h->stored = true;
+    return db_cursor_put(c, key, &t->scratch, found);
+}
+
+static int del_head(struct db_cursor *c, struct keyhead *h) {
+    slice old;
+    int found = db_cursor_find(c, slice_of(h->key, h->key_len), &old);
+    h->stored = false;
+    return found == 1 ? db_cursor_del(c) : found;
+}
+
+/* The head's key, to make others of the same K of. */
+static void key_of(const struct keyhead *h, struct item_key *k) {
+    memcpy(k->b, h->key, h->key_len);
+    k->len = h->key_len;
+    k->k_len = (uint16_t)(h->key_len - BUCKET_PREFIX - 1);
+}
+
+int keyhead_part(ecrdt_txn *t, struct keyhead *h) {
+    struct counter_row row;
+    struct item_key k;
+    slice value;
+    key_of(h, &k);
+    int rc = db_cursor_find(t->items, item_key_db(&k), &value);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || !counter_row_open(value, &row) || row.head)
+        return txn_corrupt(t, "a counter's row");
+    rc = counter_row_entry(t, &row, &k);
+    if (rc < 0)
+        return rc;
+    buf_clear(&t->scratch);
+    buf_put(&t->scratch, row.rec.data, row.rec.len);
+    rc = db_cursor_put(t->items, item_key_db(&k), &t->scratch, false);
+    return rc < 0 ? rc : put_head(t, t->items, h);
+}
+
+/* The opposite: the only entry that is left takes the place of the head. */
+static int join(ecrdt_txn *t, struct keyhead *h) {
+    struct item_key k;
+    struct event e;
+    slice key, rec;
+    size_t at = 0;
+    key_of(h, &k);
+    item_key_retag(&k, TAG_ENTRY);
+    key = item_key_db(&k);
+    int rc = db_cursor_seek(t->items, &key, &rec);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || key.len != k.len + (size_t)ORIGIN_SIZE ||
+        !slice_starts(key, item_key_db(&k)) || item_walk(rec, &at, &e) != 1)
+        return txn_corrupt(t, "the head of a counter");
+    item_key_origin(&k, (const uint8_t *)key.data + k.len);
+    buf_clear(&t->scratch);
+    rc = counter_row_begin(t, &t->scratch, &k, e.origin);
+    buf_put(&t->scratch, rec.data, rec.len);
+    if (rc == ECRDT_OK)
+        rc = db_cursor_del(t->items);
+    key = slice_of(h->key, h->key_len);
+    if (rc == ECRDT_OK)
+        rc = db_cursor_find(t->items, key, &rec);
+    h->stored = false;
+    return rc < 0 ? rc : db_cursor_put(t->items, key, &t->scratch, rc == 1);
+}
+
+static int save_counter(ecrdt_txn *t, struct keyhead *h) {
+    if (!h->stored)
+        return ECRDT_OK;
+    return h->rows > 1    ? put_head(t, t->items, h)
+           : h->rows == 1 ? join(t, h)
+                          : del_head(t->items, h);
+}
+
+/* sets: a cursor on their heads, opened when it is needed. */
+static int save_set(ecrdt_txn *t, struct db_cursor **sets, struct keyhead *h) {
+    if (!h->live && !h->stored)
+        return ECRDT_OK;
+    int rc = *sets ? ECRDT_OK : db_cursor_open(t->db, DB_KEYS, sets);
+    if (rc < 0)
+        return rc;
+    return h->live ? put_head(t, *sets, h) : del_head(*sets, h);
 }
 
 int keyhead_save(ecrdt_txn *t) {
@@ -313,9 +399,13 @@ int keyhead_save(ecrdt_txn *t) {
     if (!all)
         return rc;
     sort_list(all);
-    for (size_t i = 0; i < all->n && rc >= 0; i++)
-        if (all->list[i]->dirty)
-            rc = save(t, &sets, all->list[i]);
+    for (size_t i = 0; i < all->n && rc >= 0; i++) {
+        struct keyhead *h = all->list[i];
+        bool set = tag_of(slice_of(h->key, h->key_len)) == TAG_SET_HEAD;
+        if (h->dirty)
+            rc = set ? save_set(t, &sets, h) : save_counter(t, h);
+        h->dirty = false;
+    }
     db_cursor_close(sets);
     return rc < 0 ? rc : ECRDT_OK;
 }

@@ -1,9 +1,9 @@
 /* keyhead.h: the local record of a set's or counter's key: how many items of
  * it are live, their total, and the whole of a hashed key. It makes size and
  * value O(1). Heads of sets have a table of their own. That of a counter lies
- * among the items, before the entries of its key, and only if there are
- * several: one entry alone says all that its head would. The heads a write
- * transaction touches wait in a table in memory and are written once; counter
+ * among the items, in the counter's row, and only if there are several entries:
+ * one alone lies there itself (items.h). The heads that a write transaction
+ * touches wait in a table in memory and are written once; counter
  * adds wait there too, so that many become one event. */
 #ifndef CRDT_KEYHEAD_H
 #define CRDT_KEYHEAD_H
@@ -53,10 +53,10 @@ static inline wide keyhead_total(const struct keyhead *h) {
  * key if it is hashed. */
 bool keyhead_decode(uint8_t head_tag, slice rec, struct keyhead_view *out);
 
-/* What the head of a counter's key would say, by the record of the only entry
- * it has: 1, 0 if that is not live, < 0 (stuck). Borrowed from rec. */
-int keyhead_sole(ecrdt_txn *t, struct item_shape shape, slice rec,
-                 struct keyhead_view *out);
+/* What a counter's row says, by the head or the only entry that it holds: 1,
+ * 0 if nothing is live, < 0 (stuck). Borrowed from row. */
+int keyhead_counter(ecrdt_txn *t, struct item_shape shape, slice row,
+                    struct keyhead_view *out);
 
 /* The head of k, whose tag is a head tag, as t sees it, adds that wait
  * included: 1, or 0 and zeros if there is none. Borrowed until t changes. */
@@ -75,6 +75,10 @@ struct keyhead *keyhead_edit(ecrdt_txn *t, struct bucket *bk,
 /* Calls fn for each head with adds that wait; 0 or its error. */
 int keyhead_each_waiting(ecrdt_txn *t,
                          int (*fn)(ecrdt_txn *t, struct keyhead *h));
+
+/* Gives the only entry of a counter, which another one is about to join, a row
+ * of its own and h the counter's row. Moves t->items, writes t->scratch. */
+int keyhead_part(ecrdt_txn *t, struct keyhead *h);
 
 /* Writes all heads that changed; they stay in the table. */
 int keyhead_save(ecrdt_txn *t);

@@ -6,8 +6,8 @@
 enum { GROUP = 8, MORE = 9, LAST_HASHED = 10, HASH = 32, TAGGED_MIN = 10 };
 
 /* One group of n bytes, padded with zeros, and its marker. */
-static uint8_t *put_group(uint8_t *p, const uint8_t *from, size_t n,
-                          uint8_t marker) {
+static inline uint8_t *put_group(uint8_t *p, const uint8_t *from, size_t n,
+                                 uint8_t marker) {
     memcpy(p, from, n);
     if (n < GROUP)
         memset(p + n, 0, GROUP - n);
@@ -18,7 +18,8 @@ static uint8_t *put_group(uint8_t *p, const uint8_t *from, size_t n,
 static uint8_t *put_raw(uint8_t *p, const uint8_t *key, size_t len) {
     for (; len > GROUP; key += GROUP, len -= GROUP)
         p = put_group(p, key, GROUP, MORE);
-    return put_group(p, key, len, (uint8_t)len);
+    return len == GROUP ? put_group(p, key, GROUP, GROUP)
+                        : put_group(p, key, len, (uint8_t)len);
 }
 
 static uint8_t *put_hashed(uint8_t *p, slice key) {
@@ -156,14 +157,18 @@ bool item_id_parse(slice id, struct item_parts *out) {
     return sub_fits(out);
 }
 
+size_t item_id_k_len(slice id) {
+    const uint8_t *b = id.data;
+    size_t k = GROUP + 1;
+    while (k <= id.len && b[k - 1] == MORE)
+        k += GROUP + 1;
+    return k <= id.len ? k : 0;
+}
+
 bool item_id_is_head(slice id) {
     const uint8_t *b = id.data;
-    if (!id.len || b[id.len - 1] != TAG_COUNTER_HEAD)
-        return false;
-    size_t k = GROUP + 1;
-    while (k < id.len && b[k - 1] == MORE)
-        k += GROUP + 1;
-    return k + 1 == id.len;
+    return id.len > GROUP + 1 && b[id.len - 1] == TAG_COUNTER_HEAD &&
+           item_id_k_len(id) + 1 == id.len;
 }
 
 size_t key_prefix(uint8_t out[KEY_K_MAX], slice prefix) {

@@ -109,6 +109,9 @@ static inline void item_key_prefix(uint8_t b[BUCKET_PREFIX], uint32_t bucket) {
 /* Strict; false if the id is not one that item_key_make() could have made. */
 bool item_id_parse(slice id, struct item_parts *out);
 
+/* Bytes of the K that an id, or a bound, begins with; 0 if it ends inside. */
+size_t item_id_k_len(slice id);
+
 /* Is it the id of a counter's head? */
 bool item_id_is_head(slice id);
 

@@ -250,7 +250,7 @@ int reconcile_items(ecrdt_txn *t, const char *bucket, uint64_t *n) {
 
 /* A place between the first and the last id: what they share, then a byte
  * between theirs, then random ones. 1; 0 if there are no items. */
-static int random_place(struct db_cursor *c, const struct bucket *bk,
+static int random_place(struct items *c, const struct bucket *bk,
                         uint64_t random, struct item_key *out) {
     struct item_id first;
     uint8_t prefix[BUCKET_PREFIX];
@@ -286,30 +286,30 @@ int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
                      uint64_t items, struct item_id *lo, struct item_id *hi,
                      bool *bounded) {
     struct item_key from;
-    struct db_cursor *c;
+    struct items c;
     struct bucket *bk;
     slice rec;
     int rc = txn_bucket(t, bucket, false, &bk);
     if (rc == 1)
-        rc = db_cursor_open(t->db, DB_ITEMS, &c);
+        rc = items_open(&c, t);
     else
         return rc;
     if (rc < 0)
         return rc;
-    rc = random_place(c, bk, random, &from);
+    rc = random_place(&c, bk, random, &from);
     slice key = item_key_db(&from);
     *bounded = false;
     if (rc == 1) {
         item_id_set(lo, item_key_id(&from));
-        rc = items_seek(c, &key, &rec);
+        rc = items_seek(&c, &key, &rec);
         for (; rc == 1 && item_key_in(key, bk->id) && items; items--)
-            rc = items_next(c, &key, &rec);
+            rc = items_next(&c, &key, &rec);
         *bounded = rc == 1 && item_key_in(key, bk->id);
         if (*bounded)
             item_id_set(hi, item_key_id_of(key));
         rc = rc < 0 ? rc : 1;
     }
-    db_cursor_close(c);
+    items_close(&c);
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #define CRDT_RECONCILE_H
 #include "crdt/chunk.h"
 #include "crdt/fingerprint.h"
+#include "crdt/items.h"
 #include "crdt/store.h"
 
 enum {
@@ -27,7 +28,7 @@ struct fp_block {
 struct fp_scan {
     ecrdt_txn *t;
     struct bucket *bk;
-    struct db_cursor *items;
+    struct items items;
     uint64_t *f; /* tombs <= it are left out; by origin number */
     uint32_t n_origins;
     uint8_t key[RECONCILE_KEY];

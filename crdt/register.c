@@ -65,6 +65,9 @@ int event_compare(ecrdt_txn *t, const struct event *a, const struct event *b,
 static int winner(ecrdt_txn *t, slice rec, struct event *best) {
     struct event e;
     int rc, found = 0, err = 0;
+    size_t first = 0;
+    if (item_walk(rec, &first, best) == 1 && first == rec.len)
+        return event_live(best); /* alone, nearly always */
     for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1;)
         if (event_live(&e) &&
             (!found || event_compare(t, &e, best, &err) > 0)) {

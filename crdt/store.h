@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { STORE_FORMAT = 3, BUCKET_SALT = 16 };
+enum { STORE_FORMAT = 4, BUCKET_SALT = 16 };
 
 struct guard; /* guard.h */
 
@@ -73,7 +73,6 @@ struct ecrdt_txn {
     ecrdt_store *s;
     struct db_txn *db;
     struct db_cursor *items; /* of a write transaction */
-    struct db_cursor *heads; /* among the items, for counters' heads; or NULL */
     enum txn_mode mode;
     uint32_t fork_generation; /* of the process that began it */
     pthread_t thread;         /* the one that holds the writer lock */

@@ -227,8 +227,7 @@ static int write_out(ecrdt_txn *t) {
 
 static void close_cursors(ecrdt_txn *t) {
     db_cursor_close(t->items);
-    db_cursor_close(t->heads);
-    t->items = t->heads = NULL;
+    t->items = NULL;
 }
 
 /* The writer lock belongs to a thread, LMDB's as well as ours. */
@@ -302,8 +301,7 @@ int txn_unpark(ecrdt_txn *t) {
     for (size_t i = 0; i < t->n_buckets; i++) {
         bucket_reset(t->buckets[i]); /* it is of the old snapshot */
     }
-    int rc = db_unpark(t->db);
-    return rc < 0 || !t->heads ? rc : db_cursor_renew(t->heads);
+    return db_unpark(t->db);
 }
 
 /* ---- buckets of a transaction -------------------------------------------- */

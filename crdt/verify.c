@@ -2,6 +2,7 @@
  * names of events, digests, counts, key heads, clocks, the log's bound. */
 #include "crdt/clocks.h"
 #include "crdt/dotlog.h"
+#include "crdt/items.h"
 #include "crdt/keyhead.h"
 #include "crdt/step.h"
 #include "crdt/tombs.h"
@@ -267,6 +268,26 @@ static void check_item(struct verify *v, slice id, const struct item_parts *p,
     sum_key(v, id, p, ty);
 }
 
+/* A counter's row: the only entry, or a head, which is compared with the
+ * entries behind them. */
+static void check_counter(struct verify *v, slice id, struct item_parts *p,
+                          slice rec) {
+    char hex[2 * ID_SHOWN + 4];
+    struct counter_row row;
+    struct item_key k;
+    item_key_set(&k, v->bk->id, id, p->k_len);
+    if (!counter_row_open(rec, &row))
+        find(v, "bucket '%s' key %s: the counter's row is malformed",
+             v->bk->name, show(id, hex));
+    else if (row.head)
+        v->counter_heads++;
+    else if (counter_row_entry(v->t, &row, &k) < 0)
+        find(v, "bucket '%s' key %s: %s", v->bk->name, show(id, hex),
+             ecrdt_errmsg());
+    else if (item_id_parse(item_key_id(&k), p))
+        check_item(v, item_key_id(&k), p, row.rec);
+}
+
 static void check_record(struct verify *v, slice key, slice rec) {
     char hex[2 * ID_SHOWN + 4];
     struct item_parts p;
@@ -275,7 +296,7 @@ static void check_record(struct verify *v, slice key, slice rec) {
         find(v, "bucket '%s' item %s: the id is malformed", v->bk->name,
              show(id, hex));
     else if (p.tag == TAG_COUNTER_HEAD)
-        v->counter_heads++; /* what it says is compared behind its entries */
+        check_counter(v, id, &p, rec);
     else
         check_item(v, id, &p, rec);
 }

@@ -77,6 +77,10 @@ static inline size_t varint_put(uint8_t *p, uint64_t v) {
 static inline size_t varint_get(const uint8_t *p, const uint8_t *end,
                                 uint64_t *v) {
     uint64_t r = 0;
+    if (p < end && *p < 0x80) { /* nearly all */
+        *v = *p;
+        return 1;
+    }
     for (size_t n = 0; n < VARINT_MAX && p + n < end; n++) {
         uint8_t b = p[n];
         if (n == 9 && b > 1)

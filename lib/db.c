@@ -342,16 +342,6 @@ int db_cursor_open(struct db_txn *t, enum db_table table,
     return ECRDT_OK;
 }
 
-int db_cursor_renew(struct db_cursor *c) {
-    c->deleted = false;
-    int rc = mdb_cursor_renew(c->t->txn, c->mc);
-    return rc ? txn_fail(c->t, rc, "cannot read") : ECRDT_OK;
-}
-
-int db_cursor_afresh(struct db_cursor *c) {
-    return c->t->write ? ECRDT_OK : db_cursor_renew(c);
-}
-
 void db_cursor_close(struct db_cursor *c) {
     if (!c)
         return;
@@ -381,16 +371,6 @@ int db_cursor_next(struct db_cursor *c, slice *key, slice *value) {
      * that its next step must not move. */
     c->deleted = false;
     return move(c, MDB_NEXT, key, value);
-}
-
-int db_cursor_next_key(struct db_cursor *c, slice *key) {
-    MDB_val k;
-    c->deleted = false;
-    int rc = mdb_cursor_get(c->mc, &k, NULL, MDB_NEXT);
-    if (rc == MDB_NOTFOUND || (!rc && !is_row(c->table, &k)))
-        return 0;
-    *key = rc ? *key : slice_of(k.mv_data, k.mv_size);
-    return rc ? txn_fail(c->t, rc, "cannot read") : 1;
 }
 
 int db_cursor_prev(struct db_cursor *c, slice *key, slice *value, bool last) {

@@ -143,13 +143,6 @@ int db_count(struct db_txn *t, enum db_table table, uint64_t *n);
 int db_cursor_open(struct db_txn *t, enum db_table table,
                    struct db_cursor **out);
 
-/* Takes a cursor of a parked read transaction to its new snapshot. */
-int db_cursor_renew(struct db_cursor *c);
-
-/* Forgets where it stands, if its transaction only reads: LMDB would look at
- * that page first, which a search for another place pays for. */
-int db_cursor_afresh(struct db_cursor *c);
-
 /* Closes it; NULL is fine. */
 void db_cursor_close(struct db_cursor *c);
 
@@ -159,9 +152,6 @@ int db_cursor_seek(struct db_cursor *c, slice *key, slice *value);
 /* Position on the next key: 1 and the row, 0 at the end. On a new cursor that
  * is the first one. */
 int db_cursor_next(struct db_cursor *c, slice *key, slice *value);
-
-/* The same without the row's value, which is not checked. */
-int db_cursor_next_key(struct db_cursor *c, slice *key);
 
 /* Stores value under key; found says that the cursor stands on key. */
 int db_cursor_put(struct db_cursor *c, slice key, struct buf *value,

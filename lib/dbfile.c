@@ -82,10 +82,28 @@ static bool root_page(struct file *f, const struct raw_db *db, size_t n) {
            h->upper <= f->page_size && !(h->lower & 1) && !(h->upper & 1);
 }
 
+/* The metas, the page of tables, and the root of one table if it has a name,
+ * or of the free pages. */
+struct look_for {
+    unsigned tables;
+    slice name;
+    bool unused;
+    const char *const *soon; /* tables whose roots are read ahead, or NULL */
+};
+
+static void read_ahead(const struct file *f, const struct look_for *what,
+                       slice name, const struct raw_db *db) {
+    for (const char *const *s = what->soon; s && *s; s++)
+        if (db->root != RAW_NO_PAGE && slice_eq(name, ecrdt_str(*s)))
+            posix_fadvise(f->fd, (off_t)(db->root * f->page_size),
+                          (off_t)f->page_size, POSIX_FADV_WILLNEED);
+}
+
 /* Node i of the page of tables: if it is the record of one, is that sound?
- * Counts it, and takes it over if it is the one called name. */
-static bool node_fits(const struct file *f, unsigned i, slice name,
-                      struct raw_db *out, unsigned *n) {
+ * Counts it, and takes it over if it is the one looked for. */
+static bool node_fits(const struct file *f, unsigned i,
+                      const struct look_for *what, struct raw_db *out,
+                      unsigned *n) {
     const uint8_t *p = f->page.bytes;
     uint16_t offset;
     struct raw_node node;
@@ -101,19 +119,23 @@ static bool node_fits(const struct file *f, unsigned i, slice name,
         node.flags != RAW_TABLE || at + sizeof db > f->page_size)
         return false;
     memcpy(&db, p + at, sizeof db);
-    if (slice_eq(name, slice_of(p + key, node.key_size)))
+    if (db.flags || !root_fits(&db, f->newest->last))
+        return false;
+    slice name = slice_of(p + key, node.key_size);
+    if (slice_eq(name, what->name))
         *out = db;
+    read_ahead(f, what, name, &db);
     ++*n;
-    return !db.flags && root_fits(&db, f->newest->last);
+    return true;
 }
 
 /* The page of tables, as long as it is a single one; *out is the record of
- * the one called name, unless it is not there. */
-static bool tables_fit(struct file *f, unsigned tables, slice name,
+ * the one looked for, unless it is not there. */
+static bool tables_fit(struct file *f, const struct look_for *what,
                        struct raw_db *out) {
     const struct raw_db *main = &f->newest->dbs[1];
     unsigned n = 0, nodes;
-    if (main->entries < tables || !root_page(f, main, f->page_size))
+    if (main->entries < what->tables || !root_page(f, main, f->page_size))
         return false;
     if (main->depth > 1)
         return true;
@@ -121,18 +143,10 @@ static bool tables_fit(struct file *f, unsigned tables, slice name,
     if (nodes != main->entries)
         return false;
     for (unsigned i = 0; i < nodes; i++)
-        if (!node_fits(f, i, name, out, &n))
+        if (!node_fits(f, i, what, out, &n))
             return false;
-    return n >= tables;
+    return n >= what->tables;
 }
-
-/* The metas, the page of tables, and the root of one table if it has a name,
- * or of the free pages. */
-struct look_for {
-    unsigned tables;
-    slice name;
-    bool unused;
-};
 
 static enum look look_at(struct file *f, const struct look_for *what) {
     struct stat st;
@@ -152,7 +166,7 @@ static enum look look_at(struct file *f, const struct look_for *what) {
     struct raw_db db = {.root = RAW_NO_PAGE};
     if (what->unused)
         db = f->newest->dbs[0];
-    else if (!tables_fit(f, what->tables, what->name, &db))
+    else if (!tables_fit(f, what, &db))
         return DAMAGED;
     bool fits =
         db.root == RAW_NO_PAGE || root_page(f, &db, sizeof f->page.head);
@@ -200,10 +214,10 @@ static enum look look(struct file *f, const struct look_for *what) {
     return found;
 }
 
-int dbfile_check(const char *path, unsigned tables) {
+int dbfile_check(const char *path, unsigned tables, const char *const *soon) {
     char name[4096];
     struct file f;
-    struct look_for what = {.tables = tables};
+    struct look_for what = {.tables = tables, .soon = soon};
     snprintf(name, sizeof name, "%s/data.mdb", path);
     f.fd = open(name, O_RDONLY | O_CLOEXEC);
     if (f.fd < 0)

@@ -6,8 +6,10 @@
 
 /* May path/data.mdb be mapped? 1 yes, 0 there is none, ECRDT_ECORRUPT (cut
  * off, foreign, damaged in its first pages) or ECRDT_EVERSION. tables tells
- * how many named tables it must hold. */
-int dbfile_check(const char *path, unsigned tables);
+ * how many named tables it must hold. Reading is begun of the first pages of
+ * those called soon (NULL at the end; or NULL), so that a cold disk fetches
+ * them while the environment is opened. */
+int dbfile_check(const char *path, unsigned tables, const char *const *soon);
 
 /* The same of the open file fd, path only for the sentence, and of the first
  * page of a table, or with NULL of that of the free pages: 1, or < 0. */

@@ -40,7 +40,7 @@ static int make_once(struct db *db, const struct db_conf *conf) {
     int rc = lock(db);
     if (rc < 0)
         return rc;
-    rc = dbfile_check(db->path, DB_NAMED);
+    rc = dbfile_check(db->path, DB_NAMED, NULL);
     if (rc == 0)
         rc = make_file(db, conf);
     unlock(db);
@@ -67,7 +67,9 @@ static int find_tables(struct db *db) {
 }
 
 static int open_files(struct db *db, const struct db_conf *conf) {
-    int rc = dbfile_check(db->path, DB_NAMED);
+    const char *const soon[] = {db_table_name(DB_META), db_table_name(DB_ITEMS),
+                                NULL};
+    int rc = dbfile_check(db->path, DB_NAMED, soon);
     if (rc == 0 && conf->rdonly)
         return err_set(ECRDT_ENOENT, "there is no store in %s", db->path);
     if (rc == 0)

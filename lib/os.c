@@ -37,18 +37,20 @@ static int hex_digit(int c) {
 
 void os_boot_id(uint8_t out[16]) {
     memset(out, 0, 16);
-    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-    if (!f)
+    char text[64];
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return;
-    int c;
-    for (unsigned n = 0; n < 32 && (c = fgetc(f)) != EOF;) {
-        int d = hex_digit(c);
+    ssize_t len = read(fd, text, sizeof text);
+    close(fd);
+    unsigned n = 0;
+    for (ssize_t i = 0; i < len && n < 32; i++) {
+        int d = hex_digit(text[i]);
         if (d < 0)
             continue;
         out[n / 2] = (uint8_t)(out[n / 2] << 4 | d);
         n++;
     }
-    fclose(f);
 }
 
 static atomic_uint generation;

@@ -60,17 +60,17 @@ static void sight_close(struct sight *s) {
 /* Calls fn with each sibling of each item of the bucket. */
 static void each_sibling(struct sight *s, void (*fn)(struct sight *s, slice id,
                                                      const struct event *e)) {
-    struct db_cursor *cur;
+    struct items cur;
     uint8_t prefix[BUCKET_PREFIX] = {0};
     slice key = slice_of(prefix, sizeof prefix), rec;
     int rc;
     if (!s->bk)
         return;
     item_key_prefix(prefix, s->bk->id);
-    MUST(s->c, db_cursor_open(s->t->db, DB_ITEMS, &cur));
-    for (rc = items_seek(cur, &key, &rec);
+    MUST(s->c, items_open(&cur, s->t));
+    for (rc = items_seek(&cur, &key, &rec);
          rc == 1 && item_key_bucket(key) == s->bk->id;
-         rc = items_next(cur, &key, &rec)) {
+         rc = items_next(&cur, &key, &rec)) {
         struct event e;
         uint8_t e16[CRYPTO_E16];
         size_t at = 0;
@@ -84,7 +84,7 @@ static void each_sibling(struct sight *s, void (*fn)(struct sight *s, slice id,
         HOLDS(s->c, more == 0, "an item's record is damaged");
     }
     HOLDS(s->c, rc >= 0, "items cannot be read: %s", ecrdt_errmsg());
-    db_cursor_close(cur);
+    items_close(&cur);
 }
 
 /* ---- learning: events that the library made by itself ----------------------

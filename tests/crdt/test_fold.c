@@ -32,13 +32,13 @@ static void all_read(size_t n, const char *key, int64_t want) {
 /* Items of store i, tombs included. */
 static uint64_t records(size_t i) {
     uint64_t n = 0;
-    struct db_cursor *c;
+    struct items c;
     ecrdt_txn *t = kit_read(i);
     slice key = slice_of(NULL, 0), rec;
-    assert_ok(db_cursor_open(t->db, DB_ITEMS, &c));
-    for (int rc = items_seek(c, &key, &rec); rc == 1; n++)
-        rc = items_next(c, &key, &rec);
-    db_cursor_close(c);
+    assert_ok(items_open(&c, t));
+    for (int rc = items_seek(&c, &key, &rec); rc == 1; n++)
+        rc = items_next(&c, &key, &rec);
+    items_close(&c);
     ecrdt_abort(t);
     return n;
 }

@@ -29,7 +29,7 @@ static void scribble(struct rng *r, int n) {
 static uint64_t naive(ecrdt_txn *t, const struct vv *f, slice lo, slice hi,
                       uint8_t sum[FP_SUM]) {
     struct bucket *bk;
-    struct db_cursor *c;
+    struct items c;
     struct item it = {0};
     struct buf text = {0};
     uint64_t count = 0;
@@ -37,10 +37,10 @@ static uint64_t naive(ecrdt_txn *t, const struct vv *f, slice lo, slice hi,
     memset(sum, 0, FP_SUM);
     assert_code(1, txn_bucket(t, KIT_B, false, &bk));
     item_key_prefix(from, bk->id);
-    assert_ok(db_cursor_open(t->db, DB_ITEMS, &c));
+    assert_ok(items_open(&c, t));
     slice k = slice_of(from, sizeof from), rec;
-    for (int rc = items_seek(c, &k, &rec); rc == 1;
-         rc = items_next(c, &k, &rec)) {
+    for (int rc = items_seek(&c, &k, &rec); rc == 1;
+         rc = items_next(&c, &k, &rec)) {
         slice id = slice_of((const uint8_t *)k.data + 2, k.len - 2);
         if (slice_cmp(id, lo) < 0 || (hi.len && slice_cmp(id, hi) >= 0))
             continue;
@@ -59,7 +59,7 @@ static uint64_t naive(ecrdt_txn *t, const struct vv *f, slice lo, slice hi,
         digest_add(sum, h);
         count++;
     }
-    db_cursor_close(c);
+    items_close(&c);
     item_free(&it);
     buf_free(&text);
     return count;

@@ -23,7 +23,7 @@ static void heads_are_told_from_items(void **state) {
 /* Counters of two entries each, so that heads lie among the items. */
 static void walks_meet_items_alone(void **state) {
     (void)state;
-    struct db_cursor *c;
+    struct items c;
     uint8_t from[BUCKET_PREFIX];
     size_t forth = 0, back = 0;
     for (size_t i = 0; i < 2; i++) {
@@ -34,27 +34,125 @@ static void walks_meet_items_alone(void **state) {
     kit_pull(0, 1);
     ecrdt_txn *t = kit_read(0);
     struct bucket *bk = kit_bucket(t);
-    assert_ok(db_cursor_open(t->db, DB_ITEMS, &c));
+    assert_ok(items_open(&c, t));
     item_key_prefix(from, bk->id);
     slice key = slice_of(from, sizeof from), rec;
-    for (int rc = items_seek(c, &key, &rec); rc == 1; forth++) {
+    for (int rc = items_seek(&c, &key, &rec); rc == 1; forth++) {
         assert_false(item_id_is_head(item_key_id_of(key)));
-        rc = items_next(c, &key, &rec);
+        rc = items_next(&c, &key, &rec);
     }
     item_key_prefix(from, bk->id + 1);
     key = slice_of(from, sizeof from);
-    for (; items_before(c, &key, &rec) == 1; back++)
+    for (; items_before(&c, &key, &rec) == 1; back++)
         assert_false(item_id_is_head(item_key_id_of(key)));
-    db_cursor_close(c);
+    items_close(&c);
     ecrdt_abort(t);
     assert_int_equal(forth, 5);
     assert_int_equal(back, 5);
+}
+
+static struct items walk_open(ecrdt_txn *t) {
+    struct items w;
+    assert_ok(items_open(&w, t));
+    return w;
+}
+
+/* The key of counter "c" and its entry of store i, as t numbers buckets. */
+static struct item_key entry_of(ecrdt_txn *t, size_t i) {
+    struct item_key k;
+    uint8_t id[ORIGIN_SIZE];
+    ecrdt_txn *of = kit_read(i);
+    assert_ok(replica_origin(of, id));
+    ecrdt_abort(of);
+    item_key_make(&k, kit_bucket(t)->id, slice_str("c"), TAG_ENTRY);
+    item_key_origin(&k, id);
+    return k;
+}
+
+static void assert_seek(struct items *w, slice from, const struct item_key *k) {
+    struct item_key at;
+    slice key, rec, found;
+    memcpy(at.b, from.data, from.len);
+    key = slice_of(at.b, from.len);
+    if (!k) {
+        assert_code(0, items_seek(w, &key, &rec));
+        return;
+    }
+    assert_code(1, items_seek(w, &key, &rec));
+    assert_slice_equal(key, item_key_db(k));
+    assert_code(1, items_find(w->t, w->c, k, &found));
+    assert_slice_equal(found, rec);
+}
+
+/* Wherever its row is, an entry is found at the place of its id: from bounds
+ * before, at and behind it, and from inside of its key. */
+static void an_entry_is_where_its_id_is(size_t i) {
+    ecrdt_txn *t = kit_read(i);
+    struct items w = walk_open(t);
+    struct item_key a = entry_of(t, 0), b = entry_of(t, 1), from, none;
+    slice key, rec;
+    bool both = items_find(t, w.c, &b, &rec) == 1;
+    if (both && slice_cmp(item_key_db(&a), item_key_db(&b)) > 0) {
+        from = a;
+        a = b;
+        b = from;
+    }
+    for (uint16_t n = 0; n <= a.len; n++)
+        assert_seek(&w, slice_of(a.b, n), &a);
+    from = a;
+    from.b[from.len++] = 0;
+    assert_seek(&w, item_key_db(&from), both ? &b : NULL);
+    from = a;
+    from.b[BUCKET_PREFIX + a.k_len] = TAG_COUNTER_HEAD;
+    assert_seek(&w, item_key_db(&from), &a); /* no id, but a bound */
+    for (uint16_t n = 0; n <= a.len; n++) {
+        key = slice_of(a.b, n);
+        assert_code(0, items_before(&w, &key, &rec));
+    }
+    from = a;
+    from.b[from.len++] = 0;
+    key = item_key_db(&from);
+    assert_code(1, items_before(&w, &key, &rec));
+    assert_slice_equal(key, item_key_db(&a));
+    none = a;
+    none.b[none.len - 1] ^= 1;
+    assert_code(0, items_find(t, w.c, &none, &rec));
+    items_close(&w);
+    ecrdt_abort(t);
+}
+
+static void entries_alone_and_not(void **state) {
+    (void)state;
+    kit_count(0, "c", 3);
+    an_entry_is_where_its_id_is(0);
+    kit_count(1, "c", 4);
+    kit_pull(0, 1);
+    an_entry_is_where_its_id_is(0);
+    kit_sound(0);
+}
+
+static void rows_are_taken_apart(void **state) {
+    (void)state;
+    static const uint8_t alone[] = {0x23, 1}, head[] = {0, 1},
+                         other[18] = {0x10, 7, [17] = 0x23};
+    struct counter_row row;
+    assert_true(counter_row_open(slice_of(alone, 2), &row));
+    assert_true(!row.head && !row.origin && row.rec.len == 2);
+    assert_true(counter_row_open(slice_of(head, 2), &row));
+    assert_true(row.head && row.rec.len == 1);
+    assert_true(counter_row_open(slice_of(other, 18), &row));
+    assert_true(!row.head && row.origin == other + 1 && row.rec.len == 1);
+    assert_false(counter_row_open(slice_of(other, 17), &row));
+    assert_false(counter_row_open(slice_of(head, 1), &row));
+    assert_false(counter_row_open(slice_of(NULL, 0), &row));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(heads_are_told_from_items),
         kit_test(walks_meet_items_alone),
+        kit_test(entries_alone_and_not),
+        cmocka_unit_test(rows_are_taken_apart),
     };
     return TEST_RUN(tests);
 }

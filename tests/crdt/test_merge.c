@@ -1,5 +1,6 @@
 /* test_merge.c: 17 and 10,000 concurrent events of one item: who keeps them,
  * who makes one of them, and that it ends. */
+#include "crdt/items.h"
 #include "crdt/merge.h"
 #include "crdt/clocks.h"
 #include "crdt/door.h"
@@ -142,7 +143,10 @@ static void of_every_type(void **state) {
     item_key_origin(&k, owner);
     slice rec;
     struct item it = {0};
-    assert_code(1, db_get(t->db, DB_ITEMS, item_key_db(&k), &rec));
+    struct items at;
+    assert_ok(items_open(&at, t));
+    assert_code(1, items_find(t, at.c, &k, &rec));
+    items_close(&at);
     assert_ok(item_decode(&it, rec));
     assert_int_equal(it.n, 2); /* the merged one, and the 18th */
     assert_true(count_bye(&it));

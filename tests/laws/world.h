@@ -158,22 +158,22 @@ static inline void seen_read(struct world *w, ecrdt_txn *t, struct seen *out) {
     struct bucket *bk = world_bk(t, false);
     if (!bk)
         return;
-    struct db_cursor *c;
-    assert_ok(db_cursor_open(t->db, DB_ITEMS, &c));
+    struct items c;
+    assert_ok(items_open(&c, t));
     uint8_t b[BUCKET_PREFIX];
     item_key_prefix(b, bk->id);
     slice key = slice_of(b, sizeof b), rec;
     int rc;
-    for (rc = items_seek(c, &key, &rec);
+    for (rc = items_seek(&c, &key, &rec);
          rc == 1 && item_key_bucket(key) == bk->id;
-         rc = items_next(c, &key, &rec)) {
+         rc = items_next(&c, &key, &rec)) {
         slice id = item_key_id_of(key);
         int item = ref_find_item(&w->u, id);
         WORLD_CHECK(w, item >= 0, "an item that nobody wrote");
         seen_item(w, t, (uint32_t)item, rec, out);
     }
     assert_true(rc >= 0);
-    db_cursor_close(c);
+    items_close(&c);
     WORLD_CHECK(w,
                 !memcmp(bk->head.digest, out->digest, 16) &&
                     bk->head.live == out->live && bk->head.tombs == out->tombs,
@@ -496,8 +496,12 @@ static inline void learn(struct world *w, struct node *nd, ecrdt_txn *t,
     struct item_key k;
     struct item it = {0};
     slice rec;
-    item_key_set(&k, bk->id, item_id_slice(&w->u.items[item].id), 0);
-    assert_code(1, db_get(t->db, DB_ITEMS, item_key_db(&k), &rec));
+    slice id = item_id_slice(&w->u.items[item].id);
+    item_key_set(&k, bk->id, id, (uint16_t)item_id_k_len(id));
+    struct items at;
+    assert_ok(items_open(&at, t));
+    assert_code(1, items_find(t, at.c, &k, &rec));
+    items_close(&at);
     assert_ok(item_decode(&it, rec));
     WORLD_CHECK(w, it.n == 1, "a local event left %zu siblings", it.n);
     const struct event *e = &it.ev[0];
@@ -514,8 +518,7 @@ static inline void learn(struct world *w, struct node *nd, ecrdt_txn *t,
     re->org = nd->org;
     re->seq = e->seq;
     re->hlc = e->hlc;
-    assert_ok(
-        door_name(t, bk, item_id_slice(&w->u.items[item].id), e, re->e16));
+    assert_ok(door_name(t, bk, id, e, re->e16));
     w->u.by_dot[nd->org][e->seq] = (uint16_t)(u + 1);
     struct ref *r = &nd->ref[item];
     memset(&r->sib, 0, sizeof r->sib);

@@ -37,16 +37,16 @@ static int teardown(void **state) {
 
 static int check_with(const void *bytes, size_t n) {
     file_write(file, bytes, n);
-    return dbfile_check(dir, TABLES);
+    return dbfile_check(dir, TABLES, NULL);
 }
 
 static void whole_file(void **state) {
     (void)state;
-    assert_int_equal(dbfile_check(dir, TABLES), 1);
-    assert_code(ECRDT_ECORRUPT, dbfile_check(dir, TABLES + 1));
+    assert_int_equal(dbfile_check(dir, TABLES, NULL), 1);
+    assert_code(ECRDT_ECORRUPT, dbfile_check(dir, TABLES + 1, NULL));
     dbfile_remove(dir);
-    assert_int_equal(dbfile_check(dir, TABLES), 0);
-    assert_int_equal(dbfile_check(path_join(dir, "no"), TABLES), 0);
+    assert_int_equal(dbfile_check(dir, TABLES, NULL), 0);
+    assert_int_equal(dbfile_check(path_join(dir, "no"), TABLES, NULL), 0);
 }
 
 /* Every length below what the last commit needs. */
@@ -139,9 +139,9 @@ static void while_others_commit(void **state) {
     (void)state;
     struct kit_proc p = kit_start(commit_on, NULL);
     for (int i = 0; i < 20000; i++)
-        assert_int_equal(dbfile_check(dir, TABLES), 1);
+        assert_int_equal(dbfile_check(dir, TABLES, NULL), 1);
     kit_end(&p, SIGKILL);
-    assert_int_equal(dbfile_check(dir, TABLES), 1);
+    assert_int_equal(dbfile_check(dir, TABLES, NULL), 1);
 }
 
 /* ---- disk blocks ----------------------------------------------------------

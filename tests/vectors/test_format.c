@@ -6,6 +6,7 @@
 #include "crdt/receipt.h"
 #include "crdt/clocks.h"
 #include "crdt/hlc.h"
+#include "crdt/items.h"
 #include "crdt/keyhead.h"
 #include "crdt/reconcile.h"
 #include "crdt/type.h"
@@ -305,21 +306,33 @@ static void made_record(const char *name, slice db_key, slice value) {
     made_buf(with, &b);
 }
 
-/* The head of the counter, as if it had a second entry. */
-static void counter_head(ecrdt_store *s) {
+/* The counter's row if another origin had made the only entry's sibling, and
+ * the rows if there were a second entry. */
+static void counter_rows(ecrdt_store *s) {
     struct bucket *bk;
     struct item_key k;
     slice rec;
     ecrdt_txn *t = assert_handle(ecrdt_write(s));
     assert_code(1, txn_bucket(t, "b", false, &bk));
     item_key_head(&k, &key[1], TAG_COUNTER_HEAD);
+    assert_code(1, db_get(t->db, DB_ITEMS, item_key_db(&k), &rec));
+    struct item it = {0};
+    struct buf row = {0};
+    assert_ok(item_decode(&it, rec));
+    it.ev[0].origin = 0;
+    assert_ok(counter_row_begin(t, &row, &key[1], 0));
+    item_encode(&row, &it);
+    made_record("disk.counter-of-other", item_key_db(&k), buf_slice(&row));
+    item_free(&it);
+    buf_free(&row);
     struct keyhead *h = keyhead_edit(t, bk, &k, slice_of(NULL, 0));
     assert_non_null(h);
     h->rows = 2;
-    h->dirty = t->pending = true;
-    assert_ok(txn_flush(t));
+    assert_ok(keyhead_part(t, h));
     assert_code(1, db_get(t->db, DB_ITEMS, item_key_db(&k), &rec));
     made_record("disk.counter-head", item_key_db(&k), rec);
+    assert_code(1, db_get(t->db, DB_ITEMS, item_key_db(&key[1]), &rec));
+    made_record("disk.entry", item_key_db(&key[1]), rec);
     ecrdt_abort(t);
 }
 
@@ -377,7 +390,7 @@ static void make_held(ecrdt_store *s) {
 static void records(void **state) {
     (void)state;
     static const char *const heads[] = {"disk.head", NULL},
-                             *const items[] = {"disk.register", "disk.entry",
+                             *const items[] = {"disk.register", "disk.counter",
                                                "disk.element", NULL},
                              *const keys[] = {"disk.set-head", NULL},
                              *const clocks[] = {"disk.clock", NULL},
@@ -395,7 +408,7 @@ static void records(void **state) {
     assert_int_equal(r.applied, EVENTS);
     assert_ok(ecrdt_verify(s, NULL, NULL));
     make_ack(s);
-    counter_head(s);
+    counter_rows(s);
     ecrdt_txn *t = assert_handle(ecrdt_read(s));
     made_table(t, DB_PEERS, "", peers);
     made_table(t, DB_META, "b", bucket);
