@@ -260,10 +260,21 @@ static int begin_session(ecrdt_txn *t) {
     return rc;
 }
 
-int guard_begin(ecrdt_txn *t) {
+/* Has the data file no name any more? Looked at once in a while, since commits
+ * of just before would be gone with it in any case; the caller has the lock. */
+static bool is_gone(ecrdt_store *s) {
     struct stat st;
+    uint64_t now = os_mono_ms();
+    if (s->looked_ms && now - s->looked_ms < GUARD_LOOK_MS)
+        return false;
+    bool gone = !fstat(db_env_fd(s->db), &st) && st.st_nlink == 0;
+    s->looked_ms = gone ? 0 : now;
+    return gone;
+}
+
+int guard_begin(ecrdt_txn *t) {
     ecrdt_store *s = t->s;
-    if (!fstat(db_env_fd(s->db), &st) && st.st_nlink == 0)
+    if (is_gone(s))
         return err_set(ECRDT_EIO,
                        "the data file of store %s was removed or replaced "
                        "while this process has it open: nothing written to it "

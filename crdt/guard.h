@@ -7,7 +7,7 @@
 #define CRDT_GUARD_H
 #include "crdt/store.h"
 
-enum { GUARD_ID = 16 };
+enum { GUARD_ID = 16, GUARD_LOOK_MS = 10 };
 
 /* Where a store is. Zeros: not known. */
 struct guard_facts {
@@ -44,8 +44,9 @@ const char *guard_compare(const struct guard_facts *was,
  * ECRDT_EBUSY if the data file is not the one that others have open. */
 int guard_check(ecrdt_txn *t);
 
-/* At each write begin; costs one fstat(), unless t is the first writer of a
- * session, which compares and, if need be, takes a new incarnation. */
+/* At each write begin, under the writer lock: refuses if the data file is gone,
+ * for which it looks every GUARD_LOOK_MS. The first writer of a session
+ * compares and, if need be, takes a new incarnation. */
 int guard_begin(ecrdt_txn *t);
 
 /* After t's commit, under the lock. */

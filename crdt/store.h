@@ -21,6 +21,7 @@ struct ecrdt_store {
     struct os_lock *lock;     /* NULL if opened read-only */
     struct guard *guard;      /* of the session that this handle begins */
     bool renewed;             /* ... with a new incarnation */
+    uint64_t looked_ms;       /* when guard_begin() looked at the data file */
     struct os_lock *exposing; /* of a read-only one, once it exposes */
     int wake_fd;              /* -1 if opened read-only */
     char *path, *wake_path;
