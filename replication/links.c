@@ -92,6 +92,7 @@ static int session_begin(struct link *l, uint64_t now_ms) {
                     .allow = allow,
                     .allow_ctx = l,
                     .realm = l->n->realm},
+        .talk = nc->talk,
     };
     /* Made anew for each link: the incarnation may have changed. */
     int rc = hello_make(&conf.hello, nc->store, l->n->name, nc->role,

@@ -38,6 +38,7 @@ struct node_conf {
     uint8_t role;           /* enum peer_role */
     uint32_t max_links;     /* 0 = NODE_LINKS_MAX */
     uint64_t audit_ms;      /* between two audits, about; 0 = none */
+    struct talk_conf talk;  /* of each session */
     bool record;            /* keep the records of peers in the store */
     struct collect_conf gc; /* only with record: it tells who is a core */
     /* Called after each step of work; may call node_stop(). */

@@ -51,6 +51,8 @@ static int raise_one(struct reconciler *r, struct session *s) {
     if (rc < 0)
         return rc;
     s->stats.fp_stale += report.stale;
+    r->stale += report.stale;
+    r->raised += !report.stale;
     s->stats.fp_refused += report.refused;
     session_raise_pop(s);
     return 0;
@@ -192,6 +194,7 @@ static int send_first(struct reconciler *r, uint64_t now_ms) {
         r->m->talk.tries = SESSION_TALKS_MAX;
         return 0;
     }
+    r->talks++;
     session_talk_begin(r->s, r->m, now_ms);
     return send_fp(r, MESSAGE_FP, &r->job.split, now_ms);
 }
@@ -244,12 +247,24 @@ static int begin_audit(struct reconciler *r, const uint8_t key[32]) {
     return reconcile_sum(&r->job, r->txn, &ask, audit_fan(a), key);
 }
 
+static int begin_compare(struct reconciler *r, slice fp,
+                         const uint8_t key[32]) {
+    const struct talk_conf *conf = &r->s->talk_conf;
+    int rc = reconcile_compare(&r->job, r->txn, fp, key);
+    bool audit = r->job.ask.flags & FP_AUDIT;
+    if (conf->leaf && !audit)
+        r->job.leaf = conf->leaf;
+    if (conf->fan && !audit)
+        r->job.fan = conf->fan;
+    return rc;
+}
+
 static int begin_answer(struct reconciler *r, const uint8_t key[32],
                         uint64_t now_ms) {
     struct session_ask *a = r->s->asks;
     struct fp want = {0};
     if (a->type == MESSAGE_FP)
-        return reconcile_compare(&r->job, r->txn, buf_slice(&a->body), key);
+        return begin_compare(r, buf_slice(&a->body), key);
     int rc = fp_decode(buf_slice(&a->body), false, &want);
     if (!rc)
         rc = send_items(r, &want, now_ms);

@@ -24,6 +24,7 @@ struct reconciler {
     } work;
     struct reconcile job;
     struct buf scratch, items, message;
+    uint64_t talks, raised, stale; /* begun; SAMEs and equal parts; too late */
     size_t turn;
     uint64_t work_at_ms, raise_at_ms; /* not before, after a failure */
 };

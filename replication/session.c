@@ -24,6 +24,9 @@ int session_open(const struct session_conf *conf, uint64_t now_ms,
     s->inbox_end = &s->inbox;
     subscription_init(&s->their_holds);
     s->initiator = conf->channel.initiator;
+    s->talk_conf = conf->talk;
+    if (!s->talk_conf.items)
+        s->talk_conf.items = SESSION_TALK_ITEMS;
     s->audit_only = conf->hello.role == PEER_AUDITOR;
     s->opened_ms = s->heard_ms = s->spoke_ms = now_ms;
     hello_encode(&hello, &conf->hello);

@@ -38,9 +38,17 @@ enum session_state {
 /* "handshake" and so on. */
 const char *session_state_name(enum session_state state);
 
+/* From how many items on a bucket is compared by fingerprints, and how finely;
+ * 0: SESSION_TALK_ITEMS, and what reconcile.h says. */
+struct talk_conf {
+    uint32_t items;
+    uint32_t leaf, fan; /* of struct reconcile: not below 4, not below 16 */
+};
+
 struct session_conf {
     struct channel_conf channel; /* hello is filled in by session_open() */
     struct hello hello;          /* ours */
+    struct talk_conf talk;
 };
 
 /* One chunk that came in and waits to be applied. */
@@ -121,6 +129,7 @@ struct session {
     struct session_raise *raises;
     size_t n_asks, n_raises;
     struct session_talk ours, theirs;
+    struct talk_conf talk_conf;
     bool talk_due;       /* of a mirror, perhaps */
     struct audit *audit; /* its owner's; NULL: none */
     bool audit_only;     /* one of the two is an auditor: no chunks */

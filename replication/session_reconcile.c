@@ -157,7 +157,7 @@ int session_talk_due(struct session *s, ecrdt_txn *t, struct mirror *m) {
         ranges_le(&m->view->state->ranges, &m->peer))
         return 0;
     int rc = reconcile_items(t, m->bucket, &items);
-    if (rc < 0 || items < SESSION_TALK_ITEMS)
+    if (rc < 0 || items < s->talk_conf.items)
         return rc;
     m->talk.due = s->talk_due = true;
     return 1;

@@ -211,6 +211,33 @@ static void nothing_differs(void **state) {
     world_close(&w);
 }
 
+static uint64_t fps_said(void) {
+    return w.link[0].end[0].s->stats.fps_out +
+           w.link[0].end[1].s->stats.fps_out;
+}
+
+/* Small buckets go in chunks, but where a session is told otherwise; and what
+ * is split finer takes more messages. */
+static void a_small_bucket_talks_if_told_to(void **state) {
+    static const struct talk_conf conf[] = {{0}, {10, 0, 0}, {10, 4, 16}};
+    uint64_t said[3];
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        open_two(200);
+        w.talk = conf[i];
+        differ(0, 5, 200);
+        differ(1, 5, 200);
+        raise_floor(0);
+        raise_floor(1);
+        meet();
+        said[i] = fps_said();
+        world_assert_equal(&w, bucket, 0, 1);
+        world_close(&w);
+    }
+    assert_int_equal(said[0], 0);
+    assert_true(said[1] > 0 && said[2] > said[1]);
+}
+
 /* ---- a peer that is a puppet ----------------------------------------------
  */
 
@@ -432,6 +459,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_few_items_differ),
         cmocka_unit_test(nothing_differs),
+        cmocka_unit_test(a_small_bucket_talks_if_told_to),
         cmocka_unit_test(the_clock_in_the_fp_counts),
         cmocka_unit_test(the_key_is_that_of_the_link),
         cmocka_unit_test(what_nobody_asked_for_is_counted),

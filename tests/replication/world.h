@@ -40,7 +40,8 @@ struct world {
     struct world_node node[WORLD_NODES];
     struct world_link link[WORLD_LINKS];
     size_t n_links;
-    uint64_t moved; /* bytes over all links, ever */
+    uint64_t moved;        /* bytes over all links, ever */
+    struct talk_conf talk; /* of sessions that begin */
 };
 
 static inline void world_node(struct world *w, size_t i,
@@ -75,7 +76,8 @@ static inline struct session *world_session(struct world *w, size_t i, size_t j,
     struct session_conf conf = {.channel = {.self = &n->self,
                                             .initiator = initiator,
                                             .allow = world_allow,
-                                            .realm = "test"}};
+                                            .realm = "test"},
+                                .talk = w->talk};
     memcpy(conf.channel.expect, w->node[j].self.pk, 32);
     rng_bytes(&w->rng, conf.channel.ephemeral, 32);
     assert_ok(
