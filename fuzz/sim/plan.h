@@ -19,7 +19,8 @@ enum {
     X(txn, "ops")                                                              \
     X(wait, "ms")                                                              \
     X(export, "to, of an old summary, bytes at most")                          \
-    X(import, "which of those on their way, how often it may come again")      \
+    X(import, "which of those on their way, -1: the last, how often it may "   \
+              "come again")                                                    \
     X(cut, "the other side")                                                   \
     X(partition, "replicas on one side, as bits; 1: links break at once")      \
     X(stall, "where nothing arrives any more")                                 \
@@ -39,7 +40,8 @@ enum {
     X(retire, "")                                                              \
     X(fold, "1: also of those that did not say goodbye")                       \
     X(forget, "which prefix, bucket")                                          \
-    X(full, "1: no block is left on the disk, 0: there is room")               \
+    X(full, "1: no block is left on the disk, 0: there is room; 1: without "   \
+            "the reserve; KiB that the file may still grow by")                \
     X(verify, "")
 
 enum plan_do {
@@ -89,6 +91,8 @@ struct plan {
     uint32_t delay_lo, delay_hi;
     uint32_t audit_ms, gc_ms; /* of each node; 0: none */
     uint32_t log_cap;         /* bytes of a dots log; 0: as it is */
+    uint32_t talk_items;      /* fewer go without fingerprints; 0: as it is */
+    uint32_t talk_leaf;       /* so few are not split; 0: as it is */
     uint32_t faults;          /* kinds of steps that were on, as bits */
     struct plan_name {
         uint16_t len;

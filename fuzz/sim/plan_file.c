@@ -1,7 +1,7 @@
 /* plan_file.c: a plan as JSON, for people to read, write and shorten:
  *
  * {"seed": 7, "profile": "all", "delay_ms": [1, 20], "audit_ms": 0,
- *  "gc_ms": 0, "log_cap": 0,
+ *  "gc_ms": 0, "log_cap": 0, "talk_items": 0, "talk_leaf": 0,
  *  "replicas": [{"role": "core", "durability": "relaxed", "dials": []},
  *               {"role": "edge", "durability": "full", "dials": [0]}],
  *  "steps": [{"n": 0, "do": "txn", "at": 1,
@@ -87,9 +87,10 @@ int plan_write(const struct plan *p, const char *path) {
         json_array_append_new(steps, step_json(p, &p->steps[i]));
     fprintf(f,
             "{\"seed\": %llu, \"profile\": \"%s\", \"delay_ms\": [%u, %u], "
-            "\"audit_ms\": %u, \"gc_ms\": %u, \"log_cap\": %u,\n",
+            "\"audit_ms\": %u, \"gc_ms\": %u, \"log_cap\": %u, "
+            "\"talk_items\": %u, \"talk_leaf\": %u,\n",
             (unsigned long long)p->seed, p->profile, p->delay_lo, p->delay_hi,
-            p->audit_ms, p->gc_ms, p->log_cap);
+            p->audit_ms, p->gc_ms, p->log_cap, p->talk_items, p->talk_leaf);
     write_list(f, "replicas", replicas, false);
     write_list(f, "steps", steps, true);
     fprintf(f, "}\n");
@@ -203,6 +204,8 @@ static int read_all(struct plan *p, const json_t *v, const char *path) {
     p->audit_ms = (uint32_t)integer(v, "audit_ms", 0);
     p->gc_ms = (uint32_t)integer(v, "gc_ms", 0);
     p->log_cap = (uint32_t)integer(v, "log_cap", 0);
+    p->talk_items = (uint32_t)integer(v, "talk_items", 0);
+    p->talk_leaf = (uint32_t)integer(v, "talk_leaf", 0);
     for (size_t i = 0; i < n; i++)
         if (!read_replica(p, (unsigned)i, json_array_get(replicas, i)))
             return bad(path, "replica", i);
