@@ -1,6 +1,7 @@
 /* cluster.c: replicas begin, run and end. */
 #include "fuzz/sim/cluster.h"
 #include "crdt/held.h"
+#include "lib/dbfile.h"
 #include "lib/err.h"
 #include <stdarg.h>
 #include <stdlib.h>
@@ -30,11 +31,28 @@ static void on_enter(void *ctx, unsigned r) {
     cluster_enter(c, r);
 }
 
+bool refused(struct cluster *c, unsigned r, int rc, const char *call) {
+    if (rc == ECRDT_EFULL && c->r[r].full)
+        return true;
+    HOLDS(c, rc >= 0, "%s failed: %s", call, ecrdt_errmsg());
+    return false;
+}
+
+/* Does its relay wait for room on the disk? */
+static void note_stuck(struct cluster *c, struct replica *me) {
+    bool stuck = me->node && me->node->gossip.apply.error == ECRDT_EFULL;
+    c->fig.feature[F_full_apply] += stuck && !me->stuck;
+    c->fig.feature[F_full_over] += me->stuck && !stuck && me->node;
+    me->stuck = stuck;
+}
+
 /* After whatever a node did. */
 static void on_done(void *ctx, unsigned r) {
     struct cluster *c = ctx;
-    if (replica_up(c, r))
-        look_if_new(c, r);
+    if (!replica_up(c, r))
+        return;
+    note_stuck(c, &c->r[r]);
+    look_if_new(c, r);
 }
 
 /* ---- what leaves ----------------------------------------------------------
@@ -117,32 +135,43 @@ static uint32_t level_flag(uint8_t level) {
                                     : ECRDT_EPHEMERAL;
 }
 
-static void watch_file(struct replica *me, unsigned r) {
+/* A file that was made just now has set its reserve aside. */
+static void watch_new(struct replica *me, unsigned r, const char *path) {
+    struct senses_file *f = &senses.file[r];
     struct stat st;
-    char path[160];
-    snprintf(path, sizeof path, "%s/data.mdb", me->dir);
-    senses.file[r].ino = stat(path, &st) ? 0 : st.st_ino;
-    senses.file[r].full = me->full;
+    if (!senses_watch(r, path) || stat(path, &st))
+        return;
+    f->promised = st.st_size + DBFILE_RESERVE;
+    f->end = f->promised;
+    f->full = me->full;
 }
 
-static void open_store(struct cluster *c, unsigned r) {
+static bool open_store(struct cluster *c, unsigned r) {
     struct replica *me = &c->r[r];
+    char path[160];
+    uint64_t cap = 0;
+    snprintf(path, sizeof path, "%s/data.mdb", me->dir);
+    senses.file[r].full = me->full;
+    bool there = senses_watch(r, path);
     ecrdt_options o = ECRDT_OPTIONS_INIT;
     o.flags = level_flag(me->level);
     o.max_readers = 16;
     o.max_bytes = 1 << 26;
-    senses.file[r].ino = 0;
     me->s = ecrdt_open(me->dir, &o);
+    if (!me->s && refused(c, r, ecrdt_errcode(), "ecrdt_open()"))
+        return false;
     HOLDS(c, me->s, "the store of %u cannot be opened: %s", r, ecrdt_errmsg());
-    watch_file(me, r);
-    uint64_t cap;
+    if (!there)
+        watch_new(me, r, path);
     MUST(c, ecrdt_setting_get(me->s, ECRDT_LOG_CAP_BYTES, &cap));
     if (c->plan->log_cap && cap != c->plan->log_cap)
-        MUST(c,
-             ecrdt_setting_set(me->s, ECRDT_LOG_CAP_BYTES, c->plan->log_cap));
+        REFUSED(
+            c, r,
+            ecrdt_setting_set(me->s, ECRDT_LOG_CAP_BYTES, c->plan->log_cap));
+    return true;
 }
 
-static void open_node(struct cluster *c, unsigned r) {
+static bool open_node(struct cluster *c, unsigned r) {
     struct replica *me = &c->r[r];
     struct node_conf conf = {
         .store = me->s,
@@ -151,6 +180,9 @@ static void open_node(struct cluster *c, unsigned r) {
         .name = "sim",
         .role = me->core ? PEER_CORE : PEER_EDGE,
         .audit_ms = c->plan->audit_ms,
+        .talk = {.items = c->plan->talk_items,
+                 .leaf = c->plan->talk_leaf,
+                 .fan = c->plan->talk_items ? RECONCILE_FAN : 0},
         .record = c->plan->gc_ms > 0,
         .gc = {.interval_ms = c->plan->gc_ms,
                .budget_ms = c->plan->gc_ms ? 500 : 0},
@@ -159,22 +191,44 @@ static void open_node(struct cluster *c, unsigned r) {
     snprintf(any.host, sizeof any.host, "10.0.0.%u", r);
     me->loop = net_loop_open(&c->net, r);
     HOLDS(c, me->loop, "no memory for a loop");
-    MUST(c, node_open(&conf, me->loop, &me->node));
+    if (REFUSED(c, r, node_open(&conf, me->loop, &me->node)))
+        return false;
     MUST(c, node_listen(me->node, &any, 1));
     me->chunks = me->fps = 0;
     me->audits = 0;
     replica_peers(c, r);
+    return true;
 }
 
-void replica_start(struct cluster *c, unsigned r) {
+static void close_store(struct cluster *c, unsigned r) {
+    struct replica *me = &c->r[r];
+    if (me->loop)
+        me->loop->t->close(me->loop);
+    me->loop = NULL;
+    look_if_new(c, r);
+    MUST(c, ecrdt_close(me->s));
+    me->s = NULL;
+    senses.file[r].ino = 0;
+}
+
+bool replica_start(struct cluster *c, unsigned r) {
     struct replica *me = &c->r[r];
     cluster_enter(c, r);
-    open_store(c, r);
+    if (!open_store(c, r)) {
+        senses.file[r].ino = 0;
+        c->fig.feature[F_full_other]++;
+        return false;
+    }
     look(c, r);
-    open_node(c, r);
+    if (!open_node(c, r)) {
+        close_store(c, r);
+        c->fig.feature[F_full_other]++;
+        return false;
+    }
     journal_end(&c->journal, me->down_fault);
     me->down_fault = 0;
     look_if_new(c, r);
+    return true;
 }
 
 static void count_node(struct cluster *c, struct replica *me) {
@@ -187,8 +241,13 @@ static void count_node(struct cluster *c, struct replica *me) {
         const struct peer_record *p = &me->node->peers.p[i]->r;
         c->fig.feature[F_links] += p->links;
         c->fig.feature[F_audits] += p->audits;
+        c->fig.feature[F_wholes] += p->complete_parts;
         HOLDS(c, !p->mismatches, "an audit found a difference");
     }
+    const struct reconciler *rec = &me->node->gossip.reconciler;
+    c->fig.feature[F_talks] += rec->talks;
+    c->fig.feature[F_sames] += rec->raised;
+    c->fig.feature[F_stale] += rec->stale;
     ecrdt_stats st = {.size = sizeof st};
     MUST(c, ecrdt_stat_read(me->s, &st));
     c->fig.feature[F_forks] += st.fork_merges;
@@ -208,12 +267,8 @@ void replica_stop(struct cluster *c, unsigned r, bool in_order) {
     look_if_new(c, r);
     node_free(me->node);
     me->node = NULL;
-    me->loop->t->close(me->loop);
-    me->loop = NULL;
-    look_if_new(c, r);
-    MUST(c, ecrdt_close(me->s));
-    me->s = NULL;
-    senses.file[r].ino = 0;
+    me->stuck = false;
+    close_store(c, r);
     if (!me->down_fault)
         me->down_fault = journal_fault(&c->journal, "down", 1u << r, 0, 0);
 }

@@ -24,19 +24,27 @@ enum {
     X(commits, "local transactions")                                           \
     X(links, "handshakes that came to an end")                                 \
     X(chunks, "chunks over links")                                             \
+    X(wholes, "complete chunks: parts over links for a store below a floor")   \
     X(deltas, "parts of exports that are deltas")                              \
     X(completes, "complete parts of exports, for a store below the floor")     \
-    X(fps, "messages of audits")                                               \
+    X(fps, "FPs, SAMEs and WANTs of talks and audits")                         \
+    X(talks, "fingerprint talks begun")                                        \
+    X(sames, "SAMEs: clocks raised where both sides are equal")                \
+    X(stale, "SAMEs that came too late, for something had changed")            \
     X(audits, "audits that came to an end")                                    \
     X(cuts_seen, "buckets seen in the middle of a bulk")                       \
     X(lost, "commits lost with the machine")                                   \
     X(renewed, "new incarnations")                                             \
     X(twins, "copies that no guard could tell")                                \
-    X(forks, "branches of one origin merged")                                  \
-    X(narrowings, "clocks that fell because a core keeps the rest")            \
-    X(tombs_dropped, "tombs that went")                                        \
-    X(folded, "counter entries folded")                                        \
-    X(disk_full, "transactions refused for want of room")                      \
+    X(forks, "forks: branches of one origin merged")                           \
+    X(narrowings, "narrowings: clocks that fell, a core keeps the rest")       \
+    X(tombs_dropped, "GCs: tombs dropped")                                     \
+    X(folded, "folds: counter entries folded")                                 \
+    X(disk_full, "full disk: transactions refused")                            \
+    X(full_gc, "full disk: collections of tombs refused")                      \
+    X(full_other, "full disk: starts, imports and acts of people refused")     \
+    X(full_apply, "full disk: relays that stopped pulling")                    \
+    X(full_over, "full disk: ... and went on when there was room")             \
     X(prunes, "links that turned lazy")                                        \
     X(siblings, "registers with several values")
 
@@ -68,9 +76,10 @@ struct replica {
     bool may_fall;             /* its clock may fall at the next look */
     bool claimed;              /* replica 0 has claimed to be the heir ... */
     uint8_t heir[ORIGIN_SIZE]; /* ... under this identity */
-    bool full;
-    bool crashed;  /* its machine did, and it is not up again */
-    uint8_t level; /* of plan_level */
+    bool full;                 /* its disk is */
+    bool stuck;                /* ... and it does not apply what comes in */
+    bool crashed;              /* its machine did, and it is not up again */
+    uint8_t level;             /* of plan_level */
     char dir[128];
     ecrdt_store *s;
     struct node *node;
@@ -84,6 +93,8 @@ struct replica {
     int own[PLAN_BUCKETS]; /* its newest commit, -1: none yet */
     struct bits have;      /* all that its clocks cover */
     struct spans held[PLAN_BUCKETS];
+    uint32_t was; /* replicas that it is a copy of, as bits */
+    int outside;  /* an event of others that it does not hold; -1: none */
     struct save save[CLUSTER_SAVES];
     struct buf summary;           /* an old one */
     unsigned chunks, fps, raised; /* of its links, as counted so far */
@@ -138,8 +149,9 @@ extern const char *const cluster_buckets[PLAN_BUCKETS];
  * up and know each other. */
 void cluster_open(struct cluster *c, struct plan *p, const char *dir);
 
-/* Opens a replica's store and begins its node; ends them in order or not. */
-void replica_start(struct cluster *c, unsigned r);
+/* Opens a replica's store and begins its node: false if its disk is too full
+ * for that. Ends them in order or not. */
+bool replica_start(struct cluster *c, unsigned r);
 void replica_stop(struct cluster *c, unsigned r, bool in_order);
 
 /* Tells its node whom it knows. */
@@ -172,6 +184,11 @@ _Noreturn void broken(struct cluster *c, const char *format, ...)
 /* A call that must not fail. */
 #define MUST(c, call)                                                          \
     HOLDS(c, (call) >= 0, "%s failed: %s", #call, ecrdt_errmsg())
+
+/* Was a call refused, which gave rc, because r's disk is full? It must not
+ * fail in another way. */
+bool refused(struct cluster *c, unsigned r, int rc, const char *call);
+#define REFUSED(c, r, call) refused(c, r, call, #call)
 
 /* look.c: learns what r's store has committed since the last look, and holds
  * all of it against the oracle. */

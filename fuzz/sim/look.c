@@ -71,12 +71,16 @@ static void each_sibling(struct sight *s, void (*fn)(struct sight *s, slice id,
     for (rc = items_seek(&cur, &key, &rec);
          rc == 1 && item_key_bucket(key) == s->bk->id;
          rc = items_next(&cur, &key, &rec)) {
-        struct event e;
+        struct event e = {.origin = UINT32_MAX};
         uint8_t e16[CRYPTO_E16];
+        uint32_t before = e.origin;
         size_t at = 0;
         int more;
         while ((more = item_walk(rec, &at, &e)) == 1) {
             slice id = item_key_id_of(key);
+            HOLDS(s->c, e.origin != before,
+                  "store %u: an item has two siblings of one origin", s->r);
+            before = e.origin;
             MUST(s->c, door_name(s->t, s->bk, id, &e, e16));
             e.e16 = e16;
             fn(s, id, &e);
@@ -178,6 +182,9 @@ static void note_stored(struct sight *s, slice id, const struct event *e) {
           event_text(&s->c->o, (size_t)u));
     HOLDS(s->c, !bits_has(&s->stored, (size_t)u), "an event twice in an item");
     bits_set(&s->stored, (size_t)u);
+    if (!spans_have(&s->me->held[s->b], id) &&
+        !((s->me->was | 1u << s->r) >> n->by & 1))
+        s->me->outside = u;
     if (event_live(e))
         digest_add(s->digest, e->e16);
     s->tombs += !event_live(e);
@@ -344,7 +351,10 @@ static void check_item(struct sight *s, uint32_t item, struct bits *seen) {
 
 static void check_bucket(struct sight *s, struct bits *seen) {
     struct oracle *o = &s->c->o;
+    spans_free(&s->me->held[s->b]);
+    MUST(s->c, held_spans_of(s->t, cluster_buckets[s->b], &s->me->held[s->b]));
     find_own(s);
+    s->me->outside = s->b ? s->me->outside : -1;
     each_sibling(s, note_stored);
     for (uint32_t i = 0; i < o->n_items; i++)
         if (o->items[i].bucket == s->b)
@@ -360,8 +370,6 @@ static void check_bucket(struct sight *s, struct bits *seen) {
               "a cut between equal clocks");
     if (s->rs.n == 1)
         remember_clock(s);
-    spans_free(&s->me->held[s->b]);
-    MUST(s->c, held_spans_of(s->t, cluster_buckets[s->b], &s->me->held[s->b]));
     s->c->fig.feature[F_cuts_seen] += s->rs.n > 1 && !s->me->held[s->b].some;
 }
 

@@ -3,8 +3,12 @@
 #include "tests/support/random.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,16 +62,38 @@ int clock_gettime(clockid_t id, struct timespec *t) {
 
 /* ---- the disk -------------------------------------------------------------
  * Stores lie in memory, where a flush means nothing: it only marks what a
- * crash leaves. */
+ * crash leaves. Blocks are promised, not made, for memory is dear. */
 
-static struct senses_file *file_of(int fd) {
-    struct stat st;
-    if (!senses.on || fstat(fd, &st) != 0)
-        return NULL;
-    for (size_t i = 0; i < SENSES_FILES; i++)
-        if (senses.file[i].ino == st.st_ino)
+static struct senses_file *file_of(const struct stat *st) {
+    for (size_t i = 0; senses.on && i < SENSES_FILES; i++)
+        if (senses.file[i].ino && senses.file[i].ino == st->st_ino)
             return &senses.file[i];
     return NULL;
+}
+
+static struct senses_file *file_open(int fd, struct stat *st) {
+    return senses.on && fstat(fd, st) == 0 ? file_of(st) : NULL;
+}
+
+bool senses_watch(size_t i, const char *path) {
+    struct senses_file *f = &senses.file[i];
+    struct stat st;
+    f->ino = stat(path, &st) == 0 ? st.st_ino : 0;
+    if (f->ino && f->ino != f->was) {
+        f->was = f->ino;
+        f->promised = f->end = 0;
+    }
+    return f->ino != 0;
+}
+
+void senses_fill(size_t i, const char *path, off_t more, bool promised) {
+    struct senses_file *f = &senses.file[i];
+    struct stat st;
+    f->full = true;
+    f->end = stat(path, &st) == 0 ? st.st_size : 0;
+    if (promised && f->end < f->promised)
+        f->end = f->promised;
+    f->end += more;
 }
 
 int senses_copy(int fd, struct buf *out) {
@@ -81,7 +107,8 @@ int senses_copy(int fd, struct buf *out) {
 }
 
 int fdatasync(int fd) {
-    struct senses_file *f = file_of(fd);
+    struct stat st;
+    struct senses_file *f = file_open(fd, &st);
     if (f && f->keep && senses_copy(fd, &f->image) < 0)
         return -1;
     return senses.on ? 0 : (int)syscall(SYS_fdatasync, fd);
@@ -91,13 +118,65 @@ int fsync(int fd) {
     return senses.on ? 0 : (int)syscall(SYS_fsync, fd);
 }
 
-/* Blocks are promised, not made: memory is dear. */
+/* Of n bytes at this place, how many there is room for; -1 and ENOSPC: none. */
+static ssize_t room_for(int fd, off_t at, size_t n) {
+    struct stat st;
+    const struct senses_file *f = file_open(fd, &st);
+    if (!f || !f->full)
+        return (ssize_t)n;
+    off_t end = f->end > st.st_size ? f->end : st.st_size;
+    if (at + (off_t)n <= end)
+        return (ssize_t)n;
+    errno = ENOSPC;
+    return at < end ? (ssize_t)(end - at) : -1;
+}
+
 int fallocate(int fd, int mode, off_t at, off_t n) {
-    struct senses_file *f = file_of(fd);
+    struct stat st;
     if (!senses.on || (mode & FALLOC_FL_PUNCH_HOLE))
         return (int)syscall(SYS_fallocate, fd, mode, at, n);
-    if (!f || !f->full)
-        return 0;
-    errno = ENOSPC;
-    return -1;
+    if (room_for(fd, at, (size_t)n) < n)
+        return -1;
+    struct senses_file *f = file_open(fd, &st);
+    if (f && f->promised < at + n)
+        f->promised = at + n;
+    return 0;
+}
+
+ssize_t pwrite(int fd, const void *data, size_t n, off_t at) {
+    ssize_t some = room_for(fd, at, n);
+    return some < 0 ? -1 : syscall(SYS_pwrite64, fd, data, some, at);
+}
+
+/* Where not all fits only the first slice is written: short, too. */
+ssize_t writev(int fd, const struct iovec *v, int count) {
+    size_t all = 0;
+    for (int i = 0; i < count; i++)
+        all += v[i].iov_len;
+    off_t at = senses.on ? lseek(fd, 0, SEEK_CUR) : -1;
+    ssize_t some = at < 0 ? (ssize_t)all : room_for(fd, at, all);
+    if (some == (ssize_t)all)
+        return syscall(SYS_writev, fd, v, count);
+    if (some > 0 && (size_t)some > v[0].iov_len)
+        some = (ssize_t)v[0].iov_len;
+    return some < 0 ? -1 : syscall(SYS_write, fd, v[0].iov_base, some);
+}
+
+/* Of a store's folder: what a short write is told from a broken disk by. */
+int statvfs(const char *path, struct statvfs *out) {
+    struct statfs fs;
+    struct stat st;
+    char data[200];
+    if (statfs(path, &fs) != 0)
+        return -1;
+    *out = (struct statvfs){.f_bsize = (unsigned long)fs.f_bsize,
+                            .f_frsize = (unsigned long)fs.f_bsize,
+                            .f_blocks = fs.f_blocks,
+                            .f_bfree = fs.f_bfree,
+                            .f_bavail = fs.f_bavail};
+    snprintf(data, sizeof data, "%s/data.mdb", path);
+    const struct senses_file *f = stat(data, &st) ? NULL : file_of(&st);
+    if (f && f->full)
+        out->f_bavail = out->f_bfree = 0;
+    return 0;
 }

@@ -1,5 +1,6 @@
 /* settle.c: the end of a run: everything is healed, time passes, and then all
  * must be equal, whole and small. */
+#include "crdt/narrow.h"
 #include "fuzz/sim/cluster.h"
 
 enum {
@@ -55,6 +56,19 @@ static int lacks(const struct cluster *c, unsigned r) {
     return -1;
 }
 
+/* An event of others that r does not hold, -1: none. Who wrote outside of what
+ * it holds again and again may keep some. */
+static int outside(const struct cluster *c, unsigned r) {
+    const struct replica *me = &c->r[r];
+    unsigned own = 0;
+    for (uint32_t u = 0; u < c->o.n_ev && me->outside >= 0; u++) {
+        const struct oracle_item *it = &c->o.items[c->o.ev[u].item];
+        own += c->o.ev[u].by == r &&
+               !spans_have(&me->held[it->bucket], item_id_slice(&it->id));
+    }
+    return own < NARROW_RENEWALS ? me->outside : -1;
+}
+
 static bool same_values(struct cluster *c, unsigned r) {
     uint8_t a[16], b[16];
     for (unsigned k = 0; k < PLAN_BUCKETS; k++) {
@@ -73,7 +87,8 @@ static bool at_rest(struct cluster *c) {
         const struct replica *me = &c->r[r];
         if (!me->used)
             continue;
-        if (!node_in_sync(me->node) || lacks(c, r) >= 0 || !same_values(c, r))
+        if (!node_in_sync(me->node) || lacks(c, r) >= 0 || !same_values(c, r) ||
+            outside(c, r) >= 0)
             return false;
     }
     return true;
@@ -121,6 +136,11 @@ static void wait_for_rest(struct cluster *c) {
                   "store %u has other values than store 0 after %d s without "
                   "faults",
                   r, SETTLE_MS / 1000);
+            u = c->r[r].used ? outside(c, r) : -1;
+            HOLDS(c, u < 0,
+                  "store %u keeps event %d (made by %u), of an item that it "
+                  "does not hold, after %d s without faults",
+                  r, u, c->o.ev[u].by, SETTLE_MS / 1000);
         }
         who_waits(c);
     }
@@ -130,19 +150,33 @@ static void wait_for_rest(struct cluster *c) {
 
 /* ---- the end of twins ------------------------------------------------------
  * Where two stores wrote as one origin the oracle does not know what a merge
- * of the branches brings back. What nobody ever removed must be there. */
+ * of the branches brings back. But where somebody wrote a value that no other
+ * user had seen, there must be one, and in a register none that is older. */
 
-static void check_untouched(struct cluster *c, uint32_t item) {
-    const struct oracle_item *it = &c->o.items[item];
-    bool kept = false;
+static bool superseded(const struct cluster *c, const struct oracle_item *it,
+                       uint32_t u) {
     for (uint32_t i = 0; i < it->n; i++) {
         const struct oracle_event *e = &c->o.ev[it->events[i]];
-        if (!e->live)
-            return;
-        kept = kept || (e->ours && !e->gone);
+        if (e->ours && bits_has(&e->ctx, u))
+            return true;
     }
-    if (!kept || it->tag == TAG_ENTRY || it->key < 0)
-        return;
+    return false;
+}
+
+/* When the value was written that a register reads as; not known: now. */
+static uint64_t time_of(const struct cluster *c, const struct oracle_item *it,
+                        slice value) {
+    for (uint32_t i = 0; i < it->n && value.len >= 8; i++) {
+        const struct oracle_event *e = &c->o.ev[it->events[i]];
+        if (e->ours && e->live && e->value == load64(value.data))
+            return e->hlc;
+    }
+    return UINT64_MAX;
+}
+
+/* Is there what was written at that time, or later? */
+static bool readable(struct cluster *c, const struct oracle_item *it,
+                     uint64_t hlc) {
     const struct plan_name *k = &c->plan->names[it->key];
     const char *bucket = cluster_buckets[it->bucket];
     slice value;
@@ -153,8 +187,26 @@ static void check_untouched(struct cluster *c, uint32_t item) {
             : ecrdt_set_has(t, bucket, slice_of(k->b, k->len),
                             slice_of(c->plan->names[it->elem].b,
                                      c->plan->names[it->elem].len));
+    if (rc == 1 && it->tag == TAG_REGISTER && time_of(c, it, value) < hlc)
+        rc = 0;
     ecrdt_abort(t);
-    HOLDS(c, rc == 1, "item %u, which nobody ever removed, is not there", item);
+    return rc == 1;
+}
+
+static void check_untouched(struct cluster *c, uint32_t item) {
+    const struct oracle_item *it = &c->o.items[item];
+    if (it->tag == TAG_ENTRY || it->key < 0)
+        return;
+    for (uint32_t i = 0; i < it->n; i++) {
+        uint32_t u = it->events[i];
+        const struct oracle_event *e = &c->o.ev[u];
+        HOLDS(c,
+              !e->ours || !e->live || e->gone || superseded(c, it, u) ||
+                  readable(c, it, e->hlc),
+              "item %u is not there, or is older than its event %u, which "
+              "nobody removed",
+              item, u);
+    }
 }
 
 /* ---- small ----------------------------------------------------------------

@@ -10,20 +10,33 @@ static bool skew(struct cluster *c, unsigned r, int64_t ms) {
     return true;
 }
 
-static bool full(struct cluster *c, unsigned r, bool on) {
-    struct replica *me = &c->r[r];
+/* Where the reserve is not real, its blocks were never made. */
+static bool full(struct cluster *c, const struct plan_step *s) {
+    struct replica *me = &c->r[s->r];
+    char path[160];
+    snprintf(path, sizeof path, "%s/data.mdb", me->dir);
     journal_end(&c->journal, me->full_fault);
-    me->full_fault = on ? journal_fault(&c->journal, "full", 1u << r, 0, 0) : 0;
-    me->full = on;
-    senses.file[r].full = on;
+    me->full_fault =
+        s->a ? journal_fault(&c->journal, "full", 1u << s->r, 0, 0) : 0;
+    me->full = s->a != 0;
+    senses.file[s->r].full = me->full;
+    if (me->full)
+        senses_fill(s->r, path, (off_t)s->c << 10, !s->b);
     return true;
+}
+
+/* The same for what people do by hand, which is counted. */
+static bool refused_act(struct cluster *c, unsigned r, int rc,
+                        const char *what) {
+    bool yes = refused(c, r, rc, what);
+    c->fig.feature[F_full_other] += yes;
+    return yes;
 }
 
 static bool gc(struct cluster *c, unsigned r, int64_t retention_ms) {
     ecrdt_gc_report rep = {0};
     int rc = ecrdt_gc(c->r[r].s, retention_ms, 0, &rep);
-    HOLDS(c, rc >= 0 || (rc == ECRDT_EFULL && c->r[r].full), "gc failed: %s",
-          ecrdt_errmsg());
+    c->fig.feature[F_full_gc] += refused(c, r, rc, "ecrdt_gc()");
     c->fig.feature[F_tombs_dropped] += rep.tombstones;
     return rep.tombstones > 0;
 }
@@ -36,11 +49,11 @@ static bool subscribe(struct cluster *c, const struct plan_step *s) {
     for (size_t i = 0; i < PLAN_PREFIXES; i++)
         if (s->a >> i & 1)
             list[n++] = slice_of(&plan_prefix[i], 1);
-    if (c->r[s->r].core || c->r[s->r].full)
+    if (!s->r) /* holds everything */
         return false;
-    MUST(c, s->a == PLAN_NOTHING ? ecrdt_unsubscribe(st, bucket)
-                                 : ecrdt_subscribe(st, bucket, list, n));
-    return true;
+    int rc = s->a == PLAN_NOTHING ? ecrdt_unsubscribe(st, bucket)
+                                  : ecrdt_subscribe(st, bucket, list, n);
+    return !refused_act(c, s->r, rc, "ecrdt_subscribe()");
 }
 
 static bool peers(struct cluster *c, const struct plan_step *s) {
@@ -67,11 +80,11 @@ static bool fold(struct cluster *c, unsigned r, bool all) {
     ecrdt_fold_report rep = {0};
     bool claims = r == 0 && !me->claimed;
     bool may = claims || (r == 0 && !memcmp(me->heir, me->me, ORIGIN_SIZE));
-    if (me->full)
-        return false;
     int rc = ecrdt_fold(
         me->s, (all ? ECRDT_FOLD_ALL : 0) | (claims ? ECRDT_FOLD_CLAIM : 0),
         &rep);
+    if (rc == ECRDT_EFULL && refused_act(c, r, rc, "ecrdt_fold()"))
+        return false;
     /* A crash may have taken the claim. */
     HOLDS(c, rc == ECRDT_EINVAL || c->o.twins || (may && rc >= 0),
           "fold at %u, which %s, gave %d", r, may ? "is the heir" : "is not",
@@ -84,9 +97,9 @@ static bool fold(struct cluster *c, unsigned r, bool all) {
 }
 
 static bool retire(struct cluster *c, unsigned r) {
-    if (c->r[r].full)
-        return false;
     int rc = ecrdt_retire(c->r[r].s);
+    if (rc == ECRDT_EFULL && refused_act(c, r, rc, "ecrdt_retire()"))
+        return false;
     HOLDS(c, rc >= 0 || rc == ECRDT_EINVAL, "retire failed: %s",
           ecrdt_errmsg());
     return rc >= 0;
@@ -94,11 +107,13 @@ static bool retire(struct cluster *c, unsigned r) {
 
 static bool forget(struct cluster *c, const struct plan_step *s) {
     struct replica *me = &c->r[s->r];
-    if (me->full || s->a >= PLAN_PREFIXES)
+    if (s->a >= PLAN_PREFIXES)
+        return false;
+    int rc = ecrdt_forget(me->s, cluster_buckets[s->b & 1],
+                          slice_of(&plan_prefix[s->a], 1), NULL);
+    if (refused_act(c, s->r, rc, "ecrdt_forget()"))
         return false;
     me->may_fall = true;
-    MUST(c, ecrdt_forget(me->s, cluster_buckets[s->b & 1],
-                         slice_of(&plan_prefix[s->a], 1), NULL));
     me->seen_txn = 0;
     return true;
 }
@@ -126,7 +141,7 @@ bool step_admin(struct cluster *c, const struct plan_step *s) {
     case DO_forget:
         return forget(c, s);
     case DO_full:
-        return full(c, s->r, s->a);
+        return full(c, s);
     default:
         MUST(c, ecrdt_verify(c->r[s->r].s, finding, c));
         return true;

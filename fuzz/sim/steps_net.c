@@ -42,11 +42,16 @@ static bool send_export(struct cluster *c, const struct plan_step *s) {
         buf_put(&peer->summary, fresh.data, fresh.len);
     }
     cluster_enter(c, s->r);
-    MUST(c,
-         ecrdt_export(c->r[s->r].s, buf_slice(s->b ? &peer->summary : &fresh),
-                      (size_t)s->c, into, &l.b));
+    int rc =
+        ecrdt_export(c->r[s->r].s, buf_slice(s->b ? &peer->summary : &fresh),
+                     (size_t)s->c, into, &l.b);
     buf_free(&fresh);
     look_if_new(c, s->r);
+    if (REFUSED(c, s->r, rc)) {
+        c->fig.feature[F_full_other]++;
+        buf_free(&l.b);
+        return false;
+    }
     count_parts(c, buf_slice(&l.b));
     l.id = journal_msg(&c->journal, s->r, to, "EXPORT", l.b.len);
     c->letters[c->n_letters++] = l;
@@ -57,14 +62,13 @@ static bool take_import(struct cluster *c, const struct plan_step *s) {
     ecrdt_import_report rep = {0};
     if (!c->n_letters)
         return false;
-    size_t i = (size_t)s->a % c->n_letters;
+    size_t i = s->a < 0 ? c->n_letters - 1 : (size_t)s->a % c->n_letters;
     struct letter *l = &c->letters[i];
     bool up = replica_up(c, l->to);
     for (int64_t n = 0; up && n <= (s->b == 2); n++) {
         cluster_enter(c, l->to);
         int rc = ecrdt_import(c->r[l->to].s, buf_slice(&l->b), &rep);
-        HOLDS(c, rc >= 0 || (rc == ECRDT_EFULL && c->r[l->to].full),
-              "an import failed: %s", ecrdt_errmsg());
+        c->fig.feature[F_full_other] += refused(c, l->to, rc, "ecrdt_import()");
         look_if_new(c, l->to);
     }
     journal_recv(&c->journal, l->id);

@@ -105,13 +105,15 @@ static void crash(struct cluster *c, unsigned r, bool machine) {
 /* ---- start ----------------------------------------------------------------
  */
 
-static void start(struct cluster *c, unsigned r) {
+static bool start(struct cluster *c, unsigned r) {
     struct replica *me = &c->r[r];
     struct bits had = me->have;
-    replica_start(c, r);
+    if (!replica_start(c, r))
+        return false;
     if (me->crashed)
         check_told(c, r, &had);
     me->crashed = false;
+    return true;
 }
 
 /* ---- backups --------------------------------------------------------------
@@ -137,6 +139,7 @@ static void restore(struct cluster *c, unsigned r, const struct save *from,
     if (!unseen)
         unlink(file_in(me, "data.mdb")); /* another file, as from a backup */
     store(c, file_in(me, "data.mdb"), &from->data);
+    senses.file[r].promised = senses.file[r].end = 0;
     if (unseen) {
         store(c, file_in(me, "guard"), &from->guard);
         c->o.twins = true;
@@ -177,6 +180,7 @@ static bool copy_store(struct cluster *c, unsigned r, bool twin, unsigned to) {
     memcpy(copy->me, me->me, sizeof copy->me);
     memcpy(copy->own, me->own, sizeof copy->own);
     copy->have = me->have;
+    copy->was = me->was | 1u << r;
     copy->knows = me->knows | 1u;
     copy->dials = copy->knows;
     for (unsigned o = 0; o < NET_NODES; o++)
@@ -206,10 +210,7 @@ bool step_store(struct cluster *c, const struct plan_step *s) {
     struct save *sv = &c->r[r].save[s->a & 1];
     switch (s->what) {
     case DO_start:
-        if (up)
-            return false;
-        start(c, r);
-        return true;
+        return !up && start(c, r);
     case DO_restore:
         if (!sv->there)
             return false;

@@ -186,14 +186,11 @@ static int run_ops(struct act *a, const struct plan_step *s, ecrdt_txn *t) {
 bool step_txn(struct cluster *c, const struct plan_step *s) {
     struct act a = {.c = c, .me = &c->r[s->r]};
     ecrdt_txn *t = ecrdt_write(a.me->s);
-    HOLDS(c, t, "no transaction: %s", ecrdt_errmsg());
     c->n_planned = 0;
-    int rc = run_ops(&a, s, t);
-    if (rc == ECRDT_EFULL && a.me->full) {
+    int rc = t ? run_ops(&a, s, t) : ecrdt_errcode();
+    if (refused(c, s->r, rc, "a transaction")) {
         c->fig.feature[F_disk_full]++;
         c->n_planned = 0;
-    } else {
-        HOLDS(c, rc == 0, "commit failed: %s", ecrdt_errmsg());
     }
     c->planning = !c->o.twins;
     look_if_new(c, s->r);
