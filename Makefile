@@ -155,7 +155,8 @@ deps: ## installs what is missing (Debian)
 	@packaging/deps.sh
 
 clean: ## removes the build folders
-	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan fuzz afl cov)
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,asan tsan fuzz afl cov gcc-O0 \
+	    gcc-O2 clang-O0 clang-O2)
 
 help: ## this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1:/p' Makefile | \

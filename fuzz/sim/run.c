@@ -12,14 +12,16 @@ enum {
     JOBS_MOST = 64,
     AGAIN_EVERY = 20, /* every 20th seed is run twice */
     PROGRESS_MS = 500,
-    SHOWN_MOST = 10 /* broken seeds that are told of, if it goes on */
+    ENOUGH_SEEDS = 1000, /* for everything to happen */
+    SHOWN_MOST = 10      /* broken seeds that are told of, if it goes on */
 };
 
 struct run {
     struct plan_wish wish;
     uint64_t first, last, end_ms; /* seeds, and when no new one begins */
     unsigned jobs;
-    bool go_on; /* behind a seed that broke */
+    bool go_on;   /* behind a seed that broke */
+    FILE *hashes; /* a line for each seed; NULL: none */
     uint64_t next, done, broken, again, began_ms, shown_ms;
     int exit;
     struct figures fig;
@@ -29,7 +31,8 @@ struct run {
 static int usage(void) {
     fprintf(stderr,
             "run: --seeds A..B or --minutes M, --replicas 2..%d, --jobs J,\n"
-            "     --profile NAME (%s), --go-on behind a broken seed\n",
+            "     --profile NAME (%s), --go-on behind a broken seed,\n"
+            "     --hashes FILE: how each seed ended, and its final state\n",
             PLAN_REPLICAS, plan_profiles());
     return SIM_USAGE;
 }
@@ -51,7 +54,7 @@ static bool parse(struct run *r, int argc, char **argv) {
         {"seeds", 1, NULL, 's'},    {"minutes", 1, NULL, 'm'},
         {"replicas", 1, NULL, 'r'}, {"profile", 1, NULL, 'p'},
         {"jobs", 1, NULL, 'j'},     {"go-on", 0, NULL, 'g'},
-        {NULL, 0, NULL, 0}};
+        {"hashes", 1, NULL, 'h'},   {NULL, 0, NULL, 0}};
     bool ok = true;
     double minutes = 0;
     optind = 0;
@@ -78,6 +81,10 @@ static bool parse(struct run *r, int argc, char **argv) {
             break;
         case 'g':
             r->go_on = true;
+            break;
+        case 'h':
+            r->hashes = fopen(optarg, "w");
+            ok = ok && r->hashes;
             break;
         default:
             return false;
@@ -131,18 +138,34 @@ static void judge(struct run *r, struct one_slot *s) {
         r->next = r->last + 1;
 }
 
-static const char *none(struct run *r, uint64_t n) {
-    return n || r->done < 10000 ? "" : "   NONE";
+/* One row of the table. Of so many seeds of all kinds none must be 0. */
+static unsigned row(const struct run *r, int width, const char *what,
+                    uint64_t n) {
+    bool all = !r->wish.profile || !strcmp(r->wish.profile, "all");
+    bool none = !n && all && r->done >= ENOUGH_SEEDS;
+    printf("  %-*s %10llu%s\n", width, what, (unsigned long long)n,
+           none ? "   NONE" : "");
+    return none;
 }
 
-static void summary(struct run *r) {
+/* What was exercised. */
+static void table(const struct run *r) {
     static const char *const what[F_COUNT] = {
 #define FEATURE_TEXT(name, text) text,
         CLUSTER_FEATURES(FEATURE_TEXT)
 #undef FEATURE_TEXT
     };
+    unsigned none = 0;
+    for (unsigned k = 0; k < PLAN_KINDS; k++)
+        none += row(r, 12, plan_do_name(k), r->fig.steps[k]);
+    for (unsigned k = 0; k < F_COUNT; k++)
+        none += row(r, 58, what[k], r->fig.feature[k]);
+    if (none)
+        printf("NOT EXERCISED: %u of these counts are 0\n", none);
+}
+
+static void summary(struct run *r) {
     double s = (double)(senses_real_ms() - r->began_ms) / 1000;
-    bool profile_all = !r->wish.profile || !strcmp(r->wish.profile, "all");
     clear_progress();
     printf("%llu seeds in %.1f s: %.1f a second; %llu events, %llu events of "
            "the network, %.0f hours of virtual time, %llu runs repeated\n",
@@ -150,14 +173,7 @@ static void summary(struct run *r) {
            (unsigned long long)r->fig.events,
            (unsigned long long)r->fig.net_events,
            (double)r->fig.virtual_ms / 3600000, (unsigned long long)r->again);
-    for (unsigned k = 0; k < PLAN_KINDS; k++)
-        printf("  %-12s %10llu%s\n", plan_do_name(k),
-               (unsigned long long)r->fig.steps[k],
-               profile_all ? none(r, r->fig.steps[k]) : "");
-    for (unsigned k = 0; k < F_COUNT; k++)
-        printf("  %-50s %10llu%s\n", what[k],
-               (unsigned long long)r->fig.feature[k],
-               profile_all ? none(r, r->fig.feature[k]) : "");
+    table(r);
     printf("the slowest to come to rest took %.1f s of virtual time\n",
            (double)r->fig.settle_ms_most / 1000);
     printf("%s: %llu of %llu seeds broke a property\n",
@@ -199,6 +215,9 @@ static void ended(struct run *r, struct one_slot *s, int status) {
         return;
     }
     r->done++;
+    if (r->hashes)
+        fprintf(r->hashes, "%llu %d %s %s\n", (unsigned long long)s->seed,
+                s->out->exit, hash_text(s->out->hash), s->out->text);
     figures_add(&r->fig, &s->out->fig);
     judge(r, s);
     s->again = s->out->exit == SIM_PASS && s->seed % AGAIN_EVERY == 0;
@@ -248,6 +267,8 @@ int sim_run(int argc, char **argv) {
     all(&r);
     for (unsigned i = 0; i < r.jobs; i++)
         one_slot_close(&r.slot[i]);
+    if (r.hashes && fclose(r.hashes))
+        return SIM_INCONCLUSIVE;
     summary(&r);
     return r.exit;
 }
