@@ -36,6 +36,22 @@ void chunk_free(struct chunk *c) {
     *c = (struct chunk){0};
 }
 
+const struct chain_list *chunk_list_of(const struct chunk *c,
+                                       const struct head *top) {
+    size_t lo = 0, hi = c->n_lists;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int order = vv_head_order(&c->lists[mid].top, top);
+        if (order == 0)
+            return &c->lists[mid];
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
 /* ---- encode ---------------------------------------------------------------
  */
 

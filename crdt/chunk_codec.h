@@ -104,4 +104,8 @@ void chunk_free(struct chunk *c);
 
 /* One more part, zeroed; NULL without memory. */
 struct chunk_part *chunk_add_part(struct chunk *c);
+
+/* The list below the head top; NULL if c has none. */
+const struct chain_list *chunk_list_of(const struct chunk *c,
+                                       const struct head *top);
 #endif

@@ -1,5 +1,5 @@
-/* fork.c: compares the heads of both sides, finds where branches part, and
- * hands on the pairs by which others can do the same. */
+/* fork.c: the receiver's side of forks: compares the heads of both, finds where
+ * branches part, and raises the clock by what it found. */
 #include "crdt/fork.h"
 #include "crdt/chain.h"
 #include "crdt/door.h"
@@ -12,7 +12,7 @@ void forks_free(struct forks *fs) {
     *fs = (struct forks){0};
 }
 
-static struct fork *forks_add(struct forks *fs, const uint8_t *origin) {
+struct fork *forks_add(struct forks *fs, const uint8_t *origin) {
     if (alloc_grow(&fs->f, &fs->cap, fs->n + 1, sizeof *fs->f) < 0)
         return NULL;
     struct fork *f = &fs->f[fs->n++];
@@ -21,8 +21,7 @@ static struct fork *forks_add(struct forks *fs, const uint8_t *origin) {
     return f;
 }
 
-static const struct fork *forks_of(const struct forks *fs,
-                                   const uint8_t *origin) {
+const struct fork *forks_of(const struct forks *fs, const uint8_t *origin) {
     for (size_t i = 0; i < fs->n; i++)
         if (!memcmp(fs->f[i].origin, origin, ORIGIN_SIZE))
             return &fs->f[i];
@@ -36,189 +35,12 @@ bool forks_beyond(const struct forks *fs, uint32_t no, uint64_t seq) {
     return false;
 }
 
-/* ---- the sender -----------------------------------------------------------
- */
-
-/* The place of the heads x of an origin that is least ours: CHAIN_ON, or one
- * that is shown to lie on another branch, or beyond what we have. */
-static int place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
-                    const struct head *x, size_t n) {
-    int worst = CHAIN_ON;
-    size_t ours;
-    uint64_t on = 0; /* the greatest of those that lie on our one chain */
-    vv_heads(clk, x->origin, &ours);
-    for (size_t i = 0; i < n && worst != CHAIN_OFF; i++) {
-        int place = chain_find(t, bk, clk, &x[i]);
-        if (place < 0)
-            return place;
-        if (place == CHAIN_ON && ours == 1 && x[i].seq > on)
-            on = x[i].seq;
-        /* Theirs lie on different branches. */
-        if (place == CHAIN_UNKNOWN && x[i].seq <= on && !MUTANT(otherbranch))
-            place = CHAIN_OFF;
-        if (place == CHAIN_UNKNOWN)
-            atomic_fetch_add(&t->s->fork_unknown, 1);
-        else if (place != CHAIN_ON)
-            worst = place;
-    }
-    return worst;
-}
-
-/* Has a range of this store merged branches of that origin? */
-static bool merged_here(const struct bucket *bk,
-                        const uint8_t origin[ORIGIN_SIZE]) {
-    for (size_t i = 0, n; i < bk->rs.n; i++)
-        if (vv_heads(&bk->rs.r[i].clk, origin, &n) && n > 1)
-            return true;
-    return false;
-}
-
-/* Is the peer shown to have another branch of something that is news to it?
- * Nobody sends what lies where we are blind: whether our head of an origin
- * that is known to have branches lies below a greater one of the peer's will
- * never be seen here, so it counts as another branch, and the receiver finds
- * out. */
-static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
-                    const struct vv *peer, bool blind) {
-    for (size_t i = 0, n, nc; i < peer->n; i += n) {
-        const struct head *x = &peer->e[i];
-        n = vv_group(peer, i);
-        const struct head *y = vv_heads(clk, x->origin, &nc);
-        bool below = nc && vv_heads_le(y, nc, x, n);
-        if (below && blind && !vv_heads_same(y, nc, x, n) &&
-            merged_here(bk, x->origin))
-            return 1;
-        if (!nc || below)
-            continue;
-        int place = place_of(t, bk, clk, x, n);
-        if (place < 0 || place == CHAIN_OFF)
-            return place < 0 ? place : 1;
-    }
-    return 0;
-}
-
-/* If there is a fork, all is sent whole of which the peer may have another
- * branch: of one origin it can be seen only here, of the next only there, and
- * each would refuse the other's part. */
-int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
-              const struct vv *peer, bool blind, struct vv *base,
-              struct forks *fs) {
-    int rc = vv_copy(base, peer);
-    int any = rc < 0 ? rc : any_fork(t, bk, clk, peer, blind);
-    for (size_t i = 0, n, nc; any == 1 && i < peer->n && rc >= 0; i += n) {
-        const struct head *x = &peer->e[i];
-        n = vv_group(peer, i);
-        const struct head *y = vv_heads(clk, x->origin, &nc);
-        if (!nc || vv_heads_same(y, nc, x, n))
-            continue;
-        rc = place_of(t, bk, clk, x, n);
-        if (rc <= CHAIN_ON)
-            continue;
-        if (!forks_of(fs, x->origin) && !forks_add(fs, x->origin))
-            return ECRDT_ENOMEM;
-        rc = vv_set_heads(base, x->origin, NULL, 0);
-    }
-    return any < 0 ? any : rc < 0 ? rc : ECRDT_OK;
-}
-
-static const struct chain_list *list_of(const struct chunk *c,
-                                        const struct head *top) {
-    size_t lo = 0, hi = c->n_lists;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int order = vv_head_order(&c->lists[mid].top, top);
-        if (order == 0)
-            return &c->lists[mid];
-        if (order < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
-}
-
-static int add_list(struct chunk *c, const struct chain_list *l) {
-    if (alloc_grow(&c->lists, &c->cap_lists, c->n_lists + 1, sizeof *c->lists) <
-        0)
-        return ECRDT_ENOMEM;
-    size_t at = c->n_lists++;
-    for (; at > 0 && vv_head_order(&c->lists[at - 1].top, &l->top) > 0; at--)
-        c->lists[at] = c->lists[at - 1];
-    c->lists[at] = *l;
-    return ECRDT_OK;
-}
-
-/* The lowest head that some part's base has of an origin, 0 if one has none:
- * from there on the receiver has to be told. */
-static uint64_t floor_of(const struct chunk *c, const uint8_t *origin) {
-    uint64_t floor = UINT64_MAX;
-    for (size_t i = 0; i < c->n_parts; i++) {
-        size_t n;
-        const struct head *b = vv_heads(&c->parts[i].base, origin, &n);
-        uint64_t least = n ? b[n - 1].seq : 0;
-        if (vv_seq(&c->parts[i].clk, origin) && least < floor)
-            floor = least;
-    }
-    return floor;
-}
-
-/* What is known below top, if it is of use to the receiver. */
-static int list_below(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
-                      const struct head *top, bool forked, size_t max) {
-    struct chain_list l;
-    uint64_t floor = forked ? 0 : floor_of(c, top->origin);
-    int rc = chain_walk(t, bk, top, floor, max, forked, &l, &c->pairs);
-    /* Without a list the receiver takes it that nothing lies between. */
-    bool of_use = l.n || forked || !floor || l.since > floor;
-    return rc == ECRDT_OK && of_use ? add_list(c, &l) : rc;
-}
-
-/* Is head y of the clock news to a receiver at base? */
-static bool is_news(const struct vv *base, const struct head *y) {
-    size_t n;
-    const struct head *b = vv_heads(base, y->origin, &n);
-    return !vv_heads_have(b, n, y);
-}
-
-/* With several heads no single one of base is what all of them stand on. */
-static bool branched(const struct chunk_part *p, const uint8_t *origin) {
+bool fork_branched(const struct chunk_part *p, const uint8_t *origin) {
     size_t nb, nc;
     vv_heads(&p->base, origin, &nb);
     vv_heads(&p->clk, origin, &nc);
     return nb > 1 || nc > 1;
 }
-
-static size_t count_news(const struct chunk *c) {
-    size_t n = 0;
-    for (size_t i = 0; i < c->n_parts; i++)
-        for (size_t k = 0; k < c->parts[i].clk.n; k++)
-            n += is_news(&c->parts[i].base, &c->parts[i].clk.e[k]);
-    return n;
-}
-
-int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
-               const struct forks *fs) {
-    size_t news = count_news(c);
-    size_t most = c->bulk ? FORK_BULK_PAIRS : FORK_PUSH_PAIRS;
-    c->told = news <= most;
-    for (size_t i = 0; i < c->n_parts; i++) {
-        const struct chunk_part *p = &c->parts[i];
-        for (size_t k = 0; k < p->clk.n; k++) {
-            const struct head *y = &p->clk.e[k];
-            bool forked = forks_of(fs, y->origin) || branched(p, y->origin);
-            size_t max = forked ? CHUNK_MAX_PAIRS / 16 : most / (news + !news);
-            if ((!forked && !c->told) || !is_news(&p->base, y) || list_of(c, y))
-                continue;
-            int rc = list_below(t, bk, c, y, forked, max);
-            if (rc < 0)
-                return rc;
-        }
-    }
-    return ECRDT_OK;
-}
-
-/* ---- the receiver ---------------------------------------------------------
- */
 
 static const struct chain_pair *pairs_of(const struct chunk *c,
                                          const struct chain_list *l) {
@@ -248,7 +70,7 @@ static bool shown_on(const struct chunk *c, const struct chunk_part *p,
                      const struct head *y, bool only, const struct head *x) {
     size_t n;
     const struct head *b = vv_heads(&p->base, x->origin, &n);
-    return vv_heads_have(y, 1, x) || in_list(c, list_of(c, y), x) ||
+    return vv_heads_have(y, 1, x) || in_list(c, chunk_list_of(c, y), x) ||
            (only && x->seq <= y->seq && vv_heads_have(b, n, x));
 }
 
@@ -262,7 +84,7 @@ static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
     const struct head *b = vv_heads(&p->base, x->origin, &n);
     bool theirs = x[k].seq <= y->seq && vv_heads_have(b, n, &x[k]);
     for (size_t i = 0; i < ny && !theirs; i++) {
-        const struct chain_list *l = list_of(c, &y[i]);
+        const struct chain_list *l = chunk_list_of(c, &y[i]);
         bool told = l ? x[k].seq >= l->since : c->told;
         theirs = x[k].seq < y[i].seq && !told;
         for (size_t j = 0; j < nx && theirs && !MUTANT(otherbranch); j++)
@@ -290,7 +112,7 @@ static int all_ours(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
 static int common(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                   uint32_t no, const struct head *x, const struct head *top,
                   uint64_t *most) {
-    const struct chain_list *l = list_of(c, top);
+    const struct chain_list *l = chunk_list_of(c, top);
     const struct chain_pair *p = l && l->n ? pairs_of(c, l) : NULL;
     size_t left = p ? l->n : 0;
     struct chain_pair theirs = {top->seq, top->h};
@@ -392,7 +214,8 @@ static void anchor(const struct chunk *c, const struct chunk_part *p,
                    struct chain_link *out) {
     size_t n;
     const struct head *b = vv_heads(&p->base, top->origin, &n);
-    bool below = n == 1 && b->seq < top->seq && !branched(p, top->origin) &&
+    bool below = n == 1 && b->seq < top->seq &&
+                 !fork_branched(p, top->origin) &&
                  (l ? l->since <= b->seq : c->told);
     out->prev_seq = below ? b->seq : 0;
     out->prev_h = below ? b->h : 0;
@@ -401,7 +224,7 @@ static void anchor(const struct chunk *c, const struct chunk_part *p,
 
 static int keep_list(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                      const struct chunk_part *p, const struct head *top) {
-    const struct chain_list *l = list_of(c, top);
+    const struct chain_list *l = chunk_list_of(c, top);
     struct chain_link link;
     uint32_t no;
     int rc = origin_no(t, top->origin, true, &no);
@@ -460,6 +283,50 @@ static int raise_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
     return rc < 0 ? rc : fork_union(here, origin, keep, n);
 }
 
+/* Of two sets of heads the one to keep, where either would do. */
+static bool comes_first(const struct head *a, size_t na, const struct head *b,
+                        size_t nb) {
+    for (size_t i = 0; na == nb && i < na; i++)
+        if (vv_head_order(&a[i], &b[i]) != 0)
+            return vv_head_order(&a[i], &b[i]) < 0;
+    return na < nb;
+}
+
+/* Are their heads y further than ours x, though numbers cannot tell? So it is
+ * where a head that was kept beside others turns out to lie on one of theirs.
+ * 1, 0, < 0. */
+static int is_further(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                      const struct chunk_part *p, const struct vv *here,
+                      const struct head *x, size_t nx, const struct head *y,
+                      size_t ny) {
+    if (!nx || (nx == 1 && ny == 1) || vv_heads_le(x, nx, y, ny) ||
+        vv_heads_le(y, ny, x, nx) || MUTANT(headnum))
+        return 0;
+    for (size_t k = 0; k < nx; k++)
+        if (!is_theirs(c, p, y, ny, x, nx, k))
+            return 0;
+    int ours = all_ours(t, bk, here, y, ny);
+    return ours < 0 ? ours : !ours || comes_first(y, ny, x, nx);
+}
+
+/* Takes over the heads of origins without a fork that are further than ours;
+ * what numbers can tell is left to vv_join(). */
+static int take_further(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                        const struct chunk_part *p, struct vv *here,
+                        const struct vv *rest) {
+    for (size_t i = 0, n, nx; i < rest->n; i += n) {
+        const struct head *y = &rest->e[i];
+        const struct head *x = vv_heads(here, y->origin, &nx);
+        n = vv_group(rest, i);
+        int rc = is_further(t, bk, c, p, here, x, nx, y, n);
+        if (rc == 1)
+            rc = vv_set_heads(here, y->origin, y, n);
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
 int fork_raise(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                const struct chunk_part *p, struct vv *here,
                const struct forks *fs) {
@@ -472,6 +339,8 @@ int fork_raise(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
         if (rc == ECRDT_OK)
             rc = vv_set_heads(&rest, fs->f[i].origin, NULL, 0);
     }
+    if (rc == ECRDT_OK)
+        rc = take_further(t, bk, c, p, here, &rest);
     if (rc == ECRDT_OK)
         rc = vv_join(here, &rest);
     vv_free(&rest);

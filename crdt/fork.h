@@ -27,10 +27,19 @@ struct forks {
 };
 void forks_free(struct forks *fs);
 
+/* One more, of origin, and that of origin; NULL without memory, or if there is
+ * none. */
+struct fork *forks_add(struct forks *fs, const uint8_t *origin);
+const struct fork *forks_of(const struct forks *fs, const uint8_t *origin);
+
+/* Has base or clock of a part several heads of origin? With several no single
+ * one of base is what all of them stand on. */
+bool fork_branched(const struct chunk_part *p, const uint8_t *origin);
+
 /* Is e, by that number of origin, beyond the cut of a fork? */
 bool forks_beyond(const struct forks *fs, uint32_t no, uint64_t seq);
 
-/* ---- the sender ---- */
+/* ---- the sender: fork_send.c ---- */
 
 /* What a part for a peer at clock peer may build on: base becomes peer without
  * the origins of which it has another branch than clk, noted in fs, or, in a
@@ -44,7 +53,7 @@ int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
 int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
                const struct forks *fs);
 
-/* ---- the receiver ---- */
+/* ---- the receiver: fork.c ---- */
 
 /* Compares part p with the clock here of our range: 0 = it fits, and the
  * forks to merge it across are in fs; 1 = it does not: it is a delta across a

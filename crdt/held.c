@@ -3,6 +3,7 @@
 #include "crdt/held.h"
 #include "crdt/clocks.h"
 #include "crdt/narrow.h"
+#include "lib/mutant.h"
 
 enum {
     HELD_KEY = 1 + ECRDT_MAX_BUCKET_NAME,
@@ -234,6 +235,20 @@ static int replace_one(ecrdt_txn *t, const struct held *want) {
     bool same = rc >= 0 && !was.implied && held_eq(&was, want);
     held_free(&was);
     return rc < 0 || same ? (rc < 0 ? rc : 0) : subscription_put(t, want);
+}
+
+static int doubt(void *ctx, const char *bucket) {
+    ecrdt_txn *t = ctx;
+    struct held h = {0};
+    int rc = held_load(t, bucket, &h);
+    if (rc >= 0 && !h.narrowing)
+        rc = put(t, &h);
+    held_free(&h);
+    return rc < 0 ? rc : ECRDT_OK;
+}
+
+int subscription_doubt(ecrdt_txn *t) {
+    return MUTANT(nodoubt) ? ECRDT_OK : replica_each_bucket(t, doubt, t);
 }
 
 int subscription_replace(ecrdt_txn *t, const struct subscription *want) {

@@ -34,4 +34,9 @@ int subscription_put_others(ecrdt_txn *t, bool all);
 /* Holds exactly want from the commit on; what is held already as want says
  * stays untouched. 1, 0, < 0 as above. */
 int subscription_replace(ecrdt_txn *t, const struct subscription *want);
+
+/* After a twin of this store has shown itself: what was written outside of what
+ * is held may look covered by the twin's numbers and would not be sent; it is
+ * narrowed again, for then a keeper is asked. 0 or < 0. */
+int subscription_doubt(ecrdt_txn *t);
 #endif

@@ -4,6 +4,7 @@
 #include "crdt/chain.h"
 #include "crdt/clocks.h"
 #include "crdt/forget.h"
+#include "crdt/fork.h"
 #include "lib/log.h"
 #include "lib/mutant.h"
 
@@ -90,17 +91,37 @@ static uint64_t own_there(const struct keeper *k, const struct stretch *s,
     return most;
 }
 
-/* Heads of ours that are shown to lie on another branch than the keeper's: its
- * numbers say nothing about our events. */
-static int branches_there(const struct narrow *w, const struct keeper *k,
-                          const struct stretch *s, uint64_t *n) {
+/* Adds to ask the heads of one origin that are not known to lie on the chains
+ * of the keeper's clock at: 0 or < 0. */
+static int ask_group(const struct narrow *w, const struct keeper *k,
+                     const struct stretch *s, const struct vv *at,
+                     const struct head *x, size_t n, struct vv *ask) {
+    for (size_t i = 0, nk; i < n; i++) {
+        const struct head *h = vv_heads(at, x->origin, &nk);
+        if (vv_heads_have(h, nk, &x[i]) ||
+            (k->said && placed_has(k->said, s->lo, s->hi, &x[i])))
+            continue;
+        int place = chain_find(w->t, w->bk, at, &x[i]);
+        if (place == CHAIN_ON || (place == CHAIN_UNKNOWN && MUTANT(narrowask)))
+            continue;
+        int rc = place < 0 ? place : fork_union(ask, x->origin, &x[i], 1);
+        if (rc < 0)
+            return rc;
+    }
+    return ECRDT_OK;
+}
+
+/* The heads of the stretch about which the keeper is to be asked: a number of
+ * its clock may be that of an event on another branch. */
+static int ask_about(const struct narrow *w, const struct keeper *k,
+                     const struct stretch *s, struct vv *ask) {
     const struct ranges *rs = k->clock;
     for (size_t i = ranges_find(rs, s->lo); i < rs->n; i++) {
-        for (size_t h = 0; h < s->clk->n; h++) {
-            int place = chain_find(w->t, w->bk, &rs->r[i].clk, &s->clk->e[h]);
-            if (place < 0)
-                return place;
-            *n += place == CHAIN_OFF;
+        for (size_t h = 0, n; h < s->clk->n && ask->n < PLACE_HEADS; h += n) {
+            n = vv_group(s->clk, h);
+            int rc = ask_group(w, k, s, &rs->r[i].clk, &s->clk->e[h], n, ask);
+            if (rc < 0)
+                return rc;
         }
         const struct item_id *end = ranges_hi(rs, i);
         if (!end || (s->hi.len && slice_cmp(item_id_slice(end), s->hi) >= 0))
@@ -118,35 +139,57 @@ static int missing_there(const struct narrow *w, const struct keeper *k,
     if (rc == ECRDT_OK)
         *missing = ranges_missing_in(&w->bk->was, k->clock, &within);
     spans_free(&within);
-    if (rc == ECRDT_OK && !*missing && k->clock->n && !MUTANT(narrowfork))
-        rc = branches_there(w, k, s, missing);
     if (MUTANT(narrowown))
         *missing = own_there(k, s, w->me) < w->bk->head.seq;
     return rc;
 }
 
-/* The keeper that covers our whole clock of the stretch: 1, or 0 and whom it
- * waits for; < 0. */
-static int find_keeper(struct narrow *w, const struct stretch *s) {
-    const struct keeper *best = NULL;
-    uint64_t missing = 0, fewest = UINT64_MAX;
+/* The keeper that has the most of the stretch, NULL if none holds it, and the
+ * events that it lacks. 0 or < 0. */
+static int best_keeper(const struct narrow *w, const struct stretch *s,
+                       const struct keeper **best, uint64_t *fewest) {
+    *best = NULL;
     for (size_t i = 0; i < w->n; i++) {
+        uint64_t missing = 0;
         if (!spans_cover(w->keepers[i].holds, s->lo, s->hi))
             continue;
         int rc = missing_there(w, &w->keepers[i], s, &missing);
         if (rc < 0)
             return rc;
-        if (best && missing >= fewest)
+        if (*best && missing >= *fewest)
             continue;
-        fewest = missing;
-        best = &w->keepers[i];
+        *fewest = missing;
+        *best = &w->keepers[i];
     }
-    if (best && (!fewest || MUTANT(narrowearly)))
-        return 1;
-    w->out->waits = true;
-    w->out->keeper = best;
-    w->out->missing = best ? fewest : 0;
-    return 0;
+    return ECRDT_OK;
+}
+
+/* Does a keeper cover our whole clock of the stretch? 1, or 0 and whom it
+ * waits for; < 0. */
+static int find_keeper(struct narrow *w, const struct stretch *s) {
+    const struct keeper *best;
+    struct narrowed *out = w->out;
+    uint64_t fewest = 0;
+    struct placed ask = {0};
+    int rc = best_keeper(w, s, &best, &fewest);
+    if (rc == ECRDT_OK && best && !fewest && best->clock->n &&
+        !MUTANT(narrowfork))
+        rc = ask_about(w, best, s, &ask.heads);
+    if (rc == ECRDT_OK && best &&
+        ((!fewest && !ask.heads.n) || MUTANT(narrowearly)))
+        rc = 1;
+    if (rc == ECRDT_OK)
+        out->waits = true;
+    if (rc == ECRDT_OK && !out->ask.heads.n) {
+        item_id_set(&ask.lo, s->lo);
+        item_id_set(&ask.hi, s->hi);
+        out->keeper = best;
+        out->missing = fewest;
+        out->ask = ask;
+        return 0;
+    }
+    placed_free(&ask);
+    return rc;
 }
 
 /* ---- one piece ------------------------------------------------------------

@@ -3,6 +3,7 @@
 #ifndef CRDT_NARROW_H
 #define CRDT_NARROW_H
 #include "crdt/held.h"
+#include "crdt/place.h"
 
 enum {
     NARROW_ITEMS = 1024, /* forgotten in one transaction, at most   */
@@ -18,6 +19,7 @@ struct keeper {
     const char *name; /* for people */
     const struct ranges *clock;
     const struct spans *holds;
+    const struct placed *said; /* which heads lie on its chains; NULL: none */
 };
 
 struct narrowed {
@@ -26,14 +28,16 @@ struct narrowed {
     const struct keeper *keeper; /* ... that has most of it; NULL: none holds
                                     all of the range */
     uint64_t missing;            /* ... and lacks so many events */
+    struct placed ask;           /* ... or is to be asked about these heads, if
+                                    any; the caller frees it */
 };
 
 /* Forgets one piece of what the bucket has outside of its subscription and a
- * keeper covers: 1 = call again, in another transaction; 0 = all is forgotten,
- * or what is left waits. First of all an act takes a new incarnation, if this
- * one has events in the bucket; what is written outside after that stays,
- * unless another one is due. t is a write transaction without changes of its
- * own. */
+ * keeper covers, which its numbers alone do not show: 1 = call again, in
+ * another transaction; 0 = all is forgotten, or what is left waits. First of
+ * all an act takes a new incarnation, if this one has events in the bucket;
+ * what is written outside after that stays, unless another one is due. t is a
+ * write transaction without changes of its own. */
 int narrow_step(ecrdt_txn *t, const char *bucket, const struct keeper *keepers,
                 size_t n, struct narrowed *out);
 #endif

@@ -2,6 +2,7 @@
  * its key pair and how it is renewed (PROTOCOL D2). */
 #include "crdt/chain.h"
 #include "crdt/clocks.h"
+#include "crdt/held.h"
 #include "crdt/store.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
@@ -214,6 +215,8 @@ int origin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard) {
              "incarnation\" store=\"%s\" bucket=\"%s\"",
              t->s->path, bk->name);
     rc = origin_renew(t);
+    if (rc == ECRDT_OK)
+        rc = subscription_doubt(t);
     return rc < 0 ? rc : 1;
 }
 

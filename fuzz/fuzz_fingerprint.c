@@ -1,6 +1,7 @@
-/* fuzz_fingerprint.c: FP, SAME and WANT: one form on the wire, and compared
- * with a live store, where whatever they claim leaves it sound.
- * Covers: crdt/fingerprint.c crdt/reconcile.c crdt/fp_scan.c */
+/* fuzz_fingerprint.c: FP, SAME, WANT and PLACE: one form on the wire, and
+ * compared with a live store, where whatever they claim leaves it sound.
+ * Covers: crdt/fingerprint.c crdt/reconcile.c crdt/fp_scan.c crdt/place.c */
+#include "crdt/place.h"
 #include "crdt/reconcile.h"
 #include "fuzz/fuzz.h"
 
@@ -41,6 +42,18 @@ static void compare(ecrdt_store *s, slice in, struct reconcile *r) {
     ecrdt_abort(t);
 }
 
+/* Whatever is asked about heads, the answer is a part of the question. */
+static void place(ecrdt_store *s, slice in) {
+    struct fp m = {0};
+    ecrdt_txn *t = ecrdt_read(s);
+    FUZZ_CHECK(fp_decode(in, false, &m) == 0);
+    size_t n = m.n;
+    FUZZ_CHECK(place_answer(t, &m) == 0);
+    FUZZ_CHECK(n || !m.n);
+    ecrdt_abort(t);
+    fp_free(&m);
+}
+
 static void raise_by(ecrdt_store *s, const struct fp *m) {
     struct raise_report rep;
     ecrdt_txn *t = ecrdt_write(s);
@@ -59,6 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct fuzz_state before = fuzz_look(0);
         if (sums)
             compare(s, in, &r);
+        else
+            place(s, in);
         raise_by(s, sums ? &r.raise : &m);
         struct fuzz_state after = fuzz_look(0);
         FUZZ_CHECK(fuzz_same(&before, &after)); /* clocks rise, no more */

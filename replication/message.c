@@ -21,6 +21,8 @@ static const struct {
     [MESSAGE_FP] = {"fp", MESSAGE_FP_MAX},
     [MESSAGE_SAME] = {"same", MESSAGE_FP_MAX},
     [MESSAGE_WANT] = {"want", MESSAGE_FP_MAX},
+    [MESSAGE_PLACE] = {"place", MESSAGE_PLACE_MAX},
+    [MESSAGE_PLACED] = {"placed", MESSAGE_FP_MAX},
     [MESSAGE_CLOCK_DIFF] = {"clock-diff", MESSAGE_CLOCK_MAX},
     [MESSAGE_CLOCK_FP] = {"clock-fp", MESSAGE_CLOCK_MAX},
     [MESSAGE_SUBSCRIBE] = {"subscribe", MESSAGE_SUBSCRIBE_MAX},

@@ -14,6 +14,7 @@ enum {
     MESSAGE_CLOCK_MAX = 4 << 20,
     MESSAGE_CHUNK_MAX = CHUNK_MAX_BYTES + MESSAGE_CLOCK_MAX + 1024,
     MESSAGE_FP_MAX = 2 << 20,
+    MESSAGE_PLACE_MAX = 16 << 10,
     MESSAGE_SUBSCRIBE_MAX = SUBSCRIPTION_BYTES + 64,
     MESSAGE_MAX = MESSAGE_CHUNK_MAX
 };
@@ -31,6 +32,8 @@ enum message_type {
     MESSAGE_SUBSCRIBE = 9,   /* what the sender holds */
     MESSAGE_CLOCK_DIFF = 10, /* what changed in it since the last word */
     MESSAGE_CLOCK_FP,        /* where do two large ones differ? */
+    MESSAGE_PLACE,           /* do these heads lie on your chains, there? */
+    MESSAGE_PLACED,          /* the ranges on which they do not */
     MESSAGE_TYPES
 };
 

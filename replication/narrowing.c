@@ -2,6 +2,7 @@
 #include "replication/narrowing.h"
 #include "lib/log.h"
 #include "replication/peers.h"
+#include "replication/session_reconcile.h"
 #include <stdio.h>
 
 /* The next bucket in turn that has something to forget; NULL: none. */
@@ -26,24 +27,33 @@ static size_t count_cores(struct session *const *sessions, size_t n) {
     return cores;
 }
 
+/* The keepers of one bucket, and whom to ask. */
+struct keepers {
+    struct keeper k[NARROWING_KEEPERS];
+    struct session *s[NARROWING_KEEPERS];
+    struct mirror *m[NARROWING_KEEPERS];
+    size_t n, deaf; /* deaf: have not heard what we hold now */
+};
+
 /* Cores that have heard what we hold now: one that itself lets go of the same
- * has either said so, or will not rely on us. Counts those that have not. */
-static size_t find_keepers(const char *bucket, struct session *const *sessions,
-                           size_t n, struct keeper *out, size_t *deaf) {
-    size_t found = 0;
-    *deaf = 0;
-    for (size_t i = 0; i < n && found < NARROWING_KEEPERS; i++) {
-        const struct session *s = sessions[i];
+ * has either said so, or will not rely on us. */
+static void find_keepers(const char *bucket, struct session *const *sessions,
+                         size_t n, struct keepers *out) {
+    out->n = out->deaf = 0;
+    for (size_t i = 0; i < n && out->n < NARROWING_KEEPERS; i++) {
+        struct session *s = sessions[i];
         if (!is_core(s))
             continue;
-        const struct mirror *m = mirrors_find(&s->mirrors, bucket);
-        if (!session_knows_holds(s) || !m)
-            ++*deaf;
-        else
-            out[found++] =
-                (struct keeper){s->peer.name, &m->heard->ranges, &m->theirs};
+        struct mirror *m = mirrors_find(&s->mirrors, bucket);
+        if (!session_knows_holds(s) || !m) {
+            out->deaf++;
+            continue;
+        }
+        out->s[out->n] = s;
+        out->m[out->n] = m;
+        out->k[out->n++] = (struct keeper){s->peer.name, &m->heard->ranges,
+                                           &m->theirs, session_placed(s, m)};
     }
-    return found;
 }
 
 /* Notes for whom a bucket waits, and logs it when that is news. */
@@ -57,12 +67,17 @@ static void note_wait(struct narrowing *w, const char *bucket,
         snprintf(whom, sizeof whom,
                  "bucket '%s' waits for a connected core that holds it",
                  bucket);
-    if (done->keeper)
+    if (done->keeper && done->ask.heads.n)
+        snprintf(w->sentence, sizeof w->sentence,
+                 "%.600s, which is asked whether it has all of it", whom);
+    else if (done->keeper)
         snprintf(w->sentence, sizeof w->sentence,
                  "%.600s, which lacks %llu events", whom,
                  (unsigned long long)done->missing);
     else
         snprintf(w->sentence, sizeof w->sentence, "%s", whom);
+    if (done->ask.heads.n)
+        return; /* it answers at once */
     if (!strcmp(w->logged, whom) && now_ms - w->logged_ms < NARROWING_LOG_MS)
         return;
     memcpy(w->logged, whom, sizeof whom);
@@ -74,12 +89,12 @@ static void note_wait(struct narrowing *w, const char *bucket,
 }
 
 static int step(ecrdt_store *store, const char *bucket,
-                const struct keeper *keepers, size_t n, struct narrowed *done) {
+                const struct keepers *ks, struct narrowed *done) {
     ecrdt_txn *t;
     int rc = replica_begin(store, true, 0, &t);
     if (rc < 0)
         return rc;
-    rc = narrow_step(t, bucket, keepers, n, done);
+    rc = narrow_step(t, bucket, ks->k, ks->n, done);
     if (rc < 0 || (!rc && done->waits)) {
         ecrdt_abort(t);
         return rc;
@@ -88,10 +103,20 @@ static int step(ecrdt_store *store, const char *bucket,
     return committed < 0 ? committed : 1;
 }
 
+/* Asks the keeper that the step named; a link that fails tells itself. */
+static void ask(const struct keepers *ks, struct narrowed *done,
+                uint64_t now_ms) {
+    struct buf scratch = {0};
+    size_t i = done->keeper ? (size_t)(done->keeper - ks->k) : 0;
+    if (done->keeper && done->ask.heads.n)
+        session_ask_place(ks->s[i], ks->m[i], &done->ask, &scratch, now_ms);
+    buf_free(&scratch);
+}
+
 void narrowing_run(struct narrowing *w, ecrdt_store *store,
                    const struct push *p, struct session *const *sessions,
                    size_t n, uint64_t now_ms) {
-    struct keeper keepers[NARROWING_KEEPERS];
+    struct keepers ks;
     struct narrowed done = {.waits = true};
     const struct held *h = next_bucket(w, p);
     if (!h) {
@@ -103,14 +128,15 @@ void narrowing_run(struct narrowing *w, ecrdt_store *store,
     if (now_ms < w->at_ms && cores == w->cores)
         return;
     w->cores = cores;
-    size_t deaf, found = find_keepers(h->bucket, sessions, n, keepers, &deaf);
-    int rc = found ? step(store, h->bucket, keepers, found, &done) : 0;
-    w->busy = deaf || rc != 0 || done.keeper;
+    find_keepers(h->bucket, sessions, n, &ks);
+    int rc = ks.n ? step(store, h->bucket, &ks, &done) : 0;
+    w->busy = ks.deaf || rc != 0 || done.keeper;
     w->items += rc > 0 ? done.items : 0;
-    w->at_ms = now_ms + (rc > 0  ? NARROWING_YIELD_MS
-                         : found ? NARROWING_EVERY_MS
-                                 : NARROWING_IDLE_MS);
-    if (deaf && rc <= 0)
+    w->at_ms = now_ms + (rc > 0             ? NARROWING_YIELD_MS
+                         : done.ask.heads.n ? NARROWING_ASK_MS
+                         : ks.n             ? NARROWING_EVERY_MS
+                                            : NARROWING_IDLE_MS);
+    if (ks.deaf && rc <= 0)
         w->at_ms = now_ms + NARROWING_YIELD_MS;
     w->turn += rc <= 0;
     if (rc > 0)
@@ -122,6 +148,9 @@ void narrowing_run(struct narrowing *w, ecrdt_store *store,
                  "msg=\"cannot forget what is no longer subscribed\" "
                  "error=\"%s\"",
                  ecrdt_errmsg());
+    if (!rc)
+        ask(&ks, &done, now_ms);
+    placed_free(&done.ask);
 }
 
 uint64_t narrowing_at(const struct narrowing *w, const struct push *p) {

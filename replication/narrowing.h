@@ -8,6 +8,7 @@
 enum {
     NARROWING_KEEPERS = 64,   /* peers looked at                   */
     NARROWING_EVERY_MS = 200, /* while it waits for one ...        */
+    NARROWING_ASK_MS = 20,    /* ... for its answer ...            */
     NARROWING_IDLE_MS = 2000, /* ... and while there is none       */
     NARROWING_YIELD_MS = 1,   /* to local writers between pieces   */
     NARROWING_LOG_MS = 600000 /* the same wait is logged so seldom */

@@ -266,8 +266,12 @@ static int begin_answer(struct reconciler *r, const uint8_t key[32],
     if (a->type == MESSAGE_FP)
         return begin_compare(r, buf_slice(&a->body), key);
     int rc = fp_decode(buf_slice(&a->body), false, &want);
-    if (!rc)
+    if (!rc && a->type == MESSAGE_PLACE) {
+        rc = place_answer(r->txn, &want);
+        rc = rc < 0 ? rc : send_fp(r, MESSAGE_PLACED, &want, now_ms);
+    } else if (!rc) {
         rc = send_items(r, &want, now_ms);
+    }
     fp_free(&want);
     return rc;
 }
@@ -296,7 +300,7 @@ static int begin_work(struct reconciler *r, struct session *s,
     bool whole = false;
     if (r->work == WORK_ANSWER) {
         r->m = s->asks->mirror;
-        whole = s->asks->type == MESSAGE_WANT;
+        whole = s->asks->type != MESSAGE_FP;
         rc = begin_answer(r, key, now_ms);
         session_ask_pop(s);
     } else if (r->work == WORK_TALK) {
@@ -319,7 +323,7 @@ static bool ready(struct session *s, uint64_t now_ms) {
         channel_out(s->channel)->len > SESSION_OUT_MAX)
         return false;
     if (s->asks)
-        return s->asks->type == MESSAGE_FP || session_window_open(s);
+        return s->asks->type != MESSAGE_WANT || session_window_open(s);
     return session_talk_next(s) || (s->audit && audit_due(s->audit, now_ms));
 }
 

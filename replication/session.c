@@ -64,6 +64,7 @@ void session_free(struct session *s) {
         return;
     drop_inbox(s);
     session_talks_drop(s);
+    session_place_drop(s);
     mirrors_free(&s->mirrors);
     subscription_free(&s->their_holds);
     channel_close(s->channel);
@@ -297,6 +298,8 @@ static const handler handlers[SESSION_STATES][MESSAGE_TYPES] = {
                       [MESSAGE_FP] = session_on_fp,
                       [MESSAGE_SAME] = session_on_same,
                       [MESSAGE_WANT] = session_on_want,
+                      [MESSAGE_PLACE] = session_on_place,
+                      [MESSAGE_PLACED] = session_on_placed,
                       [MESSAGE_SUBSCRIBE] = on_subscribe,
                       [MESSAGE_KEEPALIVE] = on_keepalive,
                       [MESSAGE_BYE] = on_bye},

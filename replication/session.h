@@ -2,7 +2,7 @@
  * tell, what to send, what came in. It owns no socket, clock or store. */
 #ifndef REPLICATION_SESSION_H
 #define REPLICATION_SESSION_H
-#include "crdt/fingerprint.h"
+#include "crdt/place.h"
 #include "lib/err.h"
 #include "replication/link/channel.h"
 #include "replication/push_cache.h"
@@ -18,7 +18,8 @@ enum {
     SESSION_FLIGHT_MAX = 64,        /* number of chunks in flight */
     SESSION_HELD_MS = 250,          /* a held bulk may send this often ... */
     SESSION_HELD_ITEMS = 64,        /* ... so many items */
-    SESSION_ASKS_MAX = 4,           /* FP, SAME and WANT that wait, each */
+    SESSION_ASKS_MAX = 4,           /* FP, WANT, PLACE that wait; SAME */
+    SESSION_PLACE_MS = 1000,        /* after a range was sent for a place */
     SESSION_TALK_MS = 60000,        /* silence that ends a talk */
     SESSION_TALK_WAIT_MS = 2000,    /* for the CLOCK that follows one */
     SESSION_TALKS_MAX = 16,         /* in a row, then complete chunks */
@@ -61,7 +62,7 @@ struct session_chunk {
     struct session_chunk *next;
 };
 
-/* An FP or WANT that waits for its answer. */
+/* An FP, WANT or PLACE that waits for its answer. */
 struct session_ask {
     uint8_t type;
     struct buf body;
@@ -74,6 +75,15 @@ struct session_raise {
     struct fp m;
     struct buf body; /* that m borrows from */
     struct session_raise *next;
+};
+
+/* One keeper's bucket at a time is asked about heads, and what was last said.
+ */
+struct session_place {
+    struct mirror *asked_of, *said_of; /* NULL: none */
+    uint64_t number;                   /* of the question */
+    uint64_t not_before_ms;            /* what lay off is on its way */
+    struct placed asked, said;
 };
 
 /* A talk about fingerprints: who began it is one side, FPs go to and fro. */
@@ -130,6 +140,7 @@ struct session {
     size_t n_asks, n_raises;
     struct session_talk ours, theirs;
     struct talk_conf talk_conf;
+    struct session_place place;
     bool talk_due;       /* of a mirror, perhaps */
     struct audit *audit; /* its owner's; NULL: none */
     bool audit_only;     /* one of the two is an auditor: no chunks */

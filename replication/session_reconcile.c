@@ -65,8 +65,8 @@ int session_raise_add(struct session *s, struct fp *m, struct buf *body) {
     return 0;
 }
 
-static int add_ask(struct session *s, struct mirror *m, uint8_t type,
-                   slice body) {
+int session_ask_add(struct session *s, struct mirror *m, uint8_t type,
+                    slice body) {
     struct session_ask **end = &s->asks;
     if (s->n_asks >= SESSION_ASKS_MAX)
         return too_many(message_name(type));
@@ -186,9 +186,8 @@ static int malformed(uint8_t type) {
                    message_name(type));
 }
 
-/* Decodes what does not borrow: m keeps its own copy of the body. */
-static int take(struct session *s, uint8_t type, slice body, struct fp *m,
-                struct mirror **mirror) {
+int session_take_fp(struct session *s, uint8_t type, slice body, struct fp *m,
+                    struct mirror **mirror) {
     char name[ECRDT_MAX_BUCKET_NAME + 1] = {0};
     int rc = fp_decode(body, type == MESSAGE_FP, m);
     if (rc < 0)
@@ -217,7 +216,7 @@ static bool accepted(struct session *s, struct mirror *m, uint64_t now_ms) {
 int session_on_fp(struct session *s, slice body, uint64_t now_ms) {
     struct fp m = {0};
     struct mirror *mirror;
-    int rc = take(s, MESSAGE_FP, body, &m, &mirror);
+    int rc = session_take_fp(s, MESSAGE_FP, body, &m, &mirror);
     bool audit = m.flags & FP_AUDIT;
     fp_free(&m);
     if (rc < 0)
@@ -230,7 +229,7 @@ int session_on_fp(struct session *s, slice body, uint64_t now_ms) {
         return 0;
     if (!audit)
         session_talk_touch(s, mirror, now_ms);
-    return add_ask(s, mirror, MESSAGE_FP, body);
+    return session_ask_add(s, mirror, MESSAGE_FP, body);
 }
 
 /* What answers an audit of ours, or nobody's. */
@@ -247,9 +246,9 @@ int session_on_same(struct session *s, slice body, uint64_t now_ms) {
     struct session_raise r = {0};
     struct mirror *mirror;
     buf_put(&r.body, body.data, body.len);
-    int rc = r.body.err
-                 ? ECRDT_ENOMEM
-                 : take(s, MESSAGE_SAME, buf_slice(&r.body), &r.m, &mirror);
+    int rc = r.body.err ? ECRDT_ENOMEM
+                        : session_take_fp(s, MESSAGE_SAME, buf_slice(&r.body),
+                                          &r.m, &mirror);
     bool audit = r.m.flags & FP_AUDIT;
     if (!rc && audit)
         rc = take_audit(s, MESSAGE_SAME, &r.m, &r.body);
@@ -272,7 +271,8 @@ int session_on_want(struct session *s, slice body, uint64_t now_ms) {
     struct mirror *mirror;
     buf_put(&own, body.data, body.len);
     int rc = own.err ? ECRDT_ENOMEM
-                     : take(s, MESSAGE_WANT, buf_slice(&own), &m, &mirror);
+                     : session_take_fp(s, MESSAGE_WANT, buf_slice(&own), &m,
+                                       &mirror);
     bool more = m.flags & FP_MORE, asks = m.n > 0, audit = m.flags & FP_AUDIT;
     if (!rc && audit)
         rc = take_audit(s, MESSAGE_WANT, &m, &own);
@@ -288,7 +288,7 @@ int session_on_want(struct session *s, slice body, uint64_t now_ms) {
     t->more = more;
     session_talk_touch(s, mirror, now_ms);
     if (asks)
-        rc = add_ask(s, mirror, MESSAGE_WANT, body);
+        rc = session_ask_add(s, mirror, MESSAGE_WANT, body);
     if (!more)
         session_talk_end(s, mirror, now_ms);
     return rc;

@@ -9,6 +9,16 @@ int session_on_fp(struct session *s, slice body, uint64_t now_ms);
 int session_on_same(struct session *s, slice body, uint64_t now_ms);
 int session_on_want(struct session *s, slice body, uint64_t now_ms);
 
+/* Decodes the body of such a message into the zeroed m, which borrows from it
+ * and is to be freed in any case, and finds its bucket. 0 or a negative code.
+ */
+int session_take_fp(struct session *s, uint8_t type, slice body, struct fp *m,
+                    struct mirror **mirror);
+
+/* Queues what is to be answered. 0 or a negative code. */
+int session_ask_add(struct session *s, struct mirror *m, uint8_t type,
+                    slice body);
+
 /* Would the next chunk for m be a complete one of a large bucket? Then a talk
  * is due and nothing is to be pushed: 1; 0; or a code of the store. */
 int session_talk_due(struct session *s, ecrdt_txn *t, struct mirror *m);
@@ -44,4 +54,21 @@ void session_fp_key(const struct session *s, uint8_t key[32]);
 
 /* Frees both queues. */
 void session_talks_drop(struct session *s);
+
+/* ---- session_place.c: what a narrowing asks a keeper (crdt/place.h) -------
+ */
+
+/* Handlers of the two messages. */
+int session_on_place(struct session *s, slice body, uint64_t now_ms);
+int session_on_placed(struct session *s, slice body, uint64_t now_ms);
+
+/* Asks the peer about heads of m's bucket, unless a question is under way; ask
+ * is emptied then. 0 or a negative code. */
+int session_ask_place(struct session *s, struct mirror *m, struct placed *ask,
+                      struct buf *scratch, uint64_t now_ms);
+
+/* What the peer has said of m's bucket last; NULL: nothing. */
+const struct placed *session_placed(const struct session *s,
+                                    const struct mirror *m);
+void session_place_drop(struct session *s);
 #endif

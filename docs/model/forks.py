@@ -57,7 +57,10 @@ MUTANTS = {
  'floorfork': 'who has one of two branches up to the floor gets a delta, though the tomb may be of the other',
  'blindfork': 'a range that is held no more is pushed as a delta though its origins may have branches there',
  'narrowfork': 'a range is forgotten though the keeper is shown to have another branch',
+ 'narrowask': 'a range is forgotten though the keeper was not asked whether our heads lie on its chains',
  'otherbranch': 'beside a head that both share, one below it that is not told counts as lag',
+ 'nodoubt':   'who sees that it has a twin does not narrow again where it wrote outside of what it holds',
+ 'headnum':   'of two sets of heads that their numbers cannot compare, the own one stays',
  'within':    'a linked base is lowered to our clock before forks are looked for',
 }
 
@@ -82,6 +85,7 @@ def floor_le(F, v, clk=None):
     """has v all that the floor F of a store at clk lets it drop?  F has numbers alone: the tomb may be of any branch"""
     return all(s <= seq(v, o) and (not clk or len(clk.get(o, ())) < 2 or heads_le(clk[o], v.get(o, ()))) for o, s in F.items())
 def heads_less(a, b): return a[0][0] < b[0][0] if a[0][0] != b[0][0] else heads_le(a, b) and not heads_le(b, a)
+def heads_first(a, b): return (len(a), a) < (len(b), b)
 def vv_join(a, b):
     out = dict(a)
     for o, hs in b.items():
@@ -92,7 +96,7 @@ class Ev:
     __slots__ = ('o', 's', 'item', 'kind', 'val', 'tie', 'by', 'mark', 'at')
 class Node:
     __slots__ = ('i', 'org', 'seq', 'h', 'prev', 'count', 'shown', 'V', 'items', 'F', 'pairs', 'alive', 'core', 'gen',
-                 'mir', 'held', 'ver', 'view', 'heard', 'act', 'e16s')
+                 'mir', 'held', 'ver', 'view', 'heard', 'act', 'placed', 'doubt', 'e16s')
 
 class World:
     def __init__(self, rng, m=None, n=3, window=NARROW):
@@ -106,7 +110,7 @@ class World:
     def node(self, i):
         n = Node(); n.i = i; n.org = self.norg; self.norg += 1; n.seq = n.h = 0; n.prev = (0, 0); n.count = n.shown = 0
         n.V = [{} for _ in range(NK)]; n.items = {}; n.F = {}; n.pairs = {}; n.alive = True; n.core = False; n.gen = 0
-        n.mir = {}; n.held = frozenset(range(NK)); n.ver = 0; n.view = {}; n.heard = {}; n.act = None; n.e16s = 0
+        n.mir = {}; n.held = frozenset(range(NK)); n.ver = 0; n.view = {}; n.heard = {}; n.act = None; n.placed = {}; n.doubt = frozenset(); n.e16s = 0
         return n
 
     # ---- what the model knows: the true chains
@@ -153,7 +157,7 @@ class World:
             if i < self.KEEP or not mark: x, prev, gap = prev, l[0], l[1]; continue
             del n.pairs[o, prev[0]]
             prev = l[0]; gap = 'nogap' not in self.m; self.put_link(n, o, x, prev, gap); self.stat['thinned'] += 1
-    def find(self, n, o, heads, x):
+    def find(self, n, o, heads, x, decides=True):
         if not heads or heads[0][0] < x[0]: return AHEAD
         if x in heads or 'nochain' in self.m: return ON
         place = OFF
@@ -167,7 +171,7 @@ class World:
                 if y[0] < x[0]: got = UNKNOWN if gap and 'absent' not in self.m else OFF; break
             if got == ON: return ON
             if got == UNKNOWN: place = UNKNOWN
-        if place == UNKNOWN:
+        if place == UNKNOWN and decides:
             self.stat['unknown'] += 1
             if not any(self.on(x, y) for y in heads): self.deep.add(o); self.stat['deep'] += 1
         return place
@@ -209,6 +213,9 @@ class World:
     def renew(self, n):
         self.commit(n); self.keep_own(n, n.prev); self.keep_own(n, (n.seq, n.h))
         n.org = self.norg; self.norg += 1; n.seq = n.h = 0; n.prev = (0, 0); n.gen += 1; n.act = None; self.stat['renew'] += 1
+    def part(self, n):
+        """a twin is shown: what it wrote outside of what it holds may look covered, and is narrowed again"""
+        self.renew(n); n.doubt |= frozenset(range(NK)) - n.held if 'nodoubt' not in self.m else frozenset()
     def clone(self, n, stopped):
         t = self.node(len(self.N)); self.norg -= 1
         t.org, t.seq, t.h, t.prev, t.F, t.core, t.gen, t.held, t.ver = n.org, n.seq, n.h, n.prev, dict(n.F), n.core, n.gen, n.held, n.ver
@@ -249,6 +256,7 @@ class World:
         if renew: self.renew(n)
         for it in [it for it in n.items if it[0] == k]: del n.items[it]
         n.V[k] = {n.org: ((n.seq, n.h),)} if n.seq else {}
+        for q in self.N: q.placed.pop((n.i, k), None)     # who falls behind tells it, and is asked anew
         n.gen += 1; self.stat['forget'] += 1
 
     # ---- the sender: crdt/chunk_build.c, crdt/fork.c
@@ -374,7 +382,7 @@ class World:
         return {o: (((forks[o], 0),) if forks[o] else ()) if o in forks else h for o, h in v.items()}
     def apply(self, n, chunk):
         parts, F, lists, told, _ = chunk
-        if any(self.cloned(n, clk) for _, _, clk, _, _ in parts): self.renew(n); return
+        if any(self.cloned(n, clk) for _, _, clk, _, _ in parts): self.part(n); return
         changed = False
         for k, base, clk, full, items in parts:
             if k not in n.held: continue
@@ -444,7 +452,13 @@ class World:
             out[o] = order(hs)[:MAX_HEADS]
             if 'onehead' in self.m: out[o] = out[o][:1]
         v = vv_join({o: h for o, h in here.items() if o not in forks}, {o: h for o, h in clk.items() if o not in forks})
-        v.update(out); n.V[k] = v
+        v.update(out)
+        for o, ys in clk.items():                         # numbers cannot tell which of two sets of heads is further
+            xs = here.get(o, ())
+            if xs and o not in forks and not heads_le(xs, ys) and not heads_le(ys, xs) and max(len(xs), len(ys)) > 1 and 'headnum' not in self.m:
+                if not all(self.theirs(chunk, base, o, ys, xs, x) for x in xs): continue
+                if not self.all_ours(n, o, here, ys) or heads_first(ys, xs): v[o] = ys; self.stat['taken'] += 1
+        n.V[k] = v
 
     # ---- fingerprints: clocks rise without lists
     def summed(self, n, k, f): return frozenset((it, frozenset(e for e in s if not self.dropped(e, f))) for it, s in n.items.items()
@@ -461,17 +475,17 @@ class World:
         f = {o: max(a.F.get(o, 0), b.F.get(o, 0)) for o in set(a.F) | set(b.F)}
         if k not in a.held or k not in b.held or self.summed(a, k, f) != self.summed(b, k, f): return
         a.count += 1; b.count += 1; at, clk = a.gen, dict(a.V[k])
-        if self.cloned(b, clk): self.renew(b); return
+        if self.cloned(b, clk): self.part(b); return
         self.raise_by(b, k, clk, f); back = dict(b.V[k]); self.stat['fp_equal'] += 1
         if self.rng.random() < .3: self.op(self.rng.choice([n for n in self.N if n.alive]))
-        if self.cloned(a, back): self.renew(a); return
+        if self.cloned(a, back): self.part(a); return
         if a.gen == at: self.raise_by(a, k, back, f)
 
     # ---- sessions
     def send(self, s, r, keys, linked, peer=None):
         """s pushes to r by what it knows of r's clock; None: nothing to send, or s is a clone"""
         peer = peer or [dict(v) for v in r.V]
-        if any(self.cloned(s, v) for v in peer): self.renew(s); return None
+        if any(self.cloned(s, v) for v in peer): self.part(s); return None
         n0 = s.count; s.count += 1
         chunk = self.build(s, peer, [k for k in keys if k in r.held], linked)
         if not self.quiet and self.rng.random() < .15: self.op(s, n0)        # a commit that read the count before the snapshot was counted
@@ -480,7 +494,7 @@ class World:
     def tell(self, a, b):
         """a's CLOCK, what it holds, and what it heard of b's"""
         a.count += 1; b.view[a.i] = a.held, [dict(v) for v in a.V], a.heard.get(b.i, 0); b.heard[a.i] = a.ver
-        if any(self.cloned(b, v) for v in a.V): self.renew(b)
+        if any(self.cloned(b, v) for v in a.V): self.part(b)
     def narrow(self, n, k):
         """two steps: not held, then forgotten when a core that keeps the range has shown that it covers it"""
         if k in n.held: n.held -= {k}; n.ver += 1; self.stat['leave'] += 1; return
@@ -490,10 +504,29 @@ class World:
             if not q.core or q is n or q.i not in n.view: continue
             held, V, heard = n.view[q.i]
             if k not in held or heard != n.ver or not vv_le(others, V[k]): continue
-            if 'narrowfork' not in self.m and any(self.find(n, o, V[k].get(o, ()), x) == OFF for o, hs in others.items() for x in hs): continue
+            away = self.unplaced(n, k, q, V[k], others)
+            if away and 'narrowfork' not in self.m:
+                self.stat['asked'] += 1
+                if self.rng.random() < .8: self.show(n, k, q, away)
+                continue
             own = any(it[0] == k and any(self.ev[e].o == n.org for e in s) for it, s in n.items.items())
             if n.act != k or own or n.F.get(n.org): self.renew(n); n.act = k; return
+            if not all(self.all_on(hs, q.V[k].get(o, ())) for o, hs in others.items()): self.fail('key %d: forgotten, and the keeper has another branch' % k)
             self.forget(n, k, False); self.stat['narrowed'] += 1; return
+    def unplaced(self, n, k, q, clk, others):
+        """heads of ours that are not known to lie on the chains of the keeper's clock, and that it has not said to"""
+        told = n.placed.get((q.i, k), ())
+        places = [(o, x, self.find(n, o, clk.get(o, ()), x, False)) for o, hs in others.items() for x in hs if x not in clk.get(o, ()) and (o, x) not in told]
+        return [(o, x) for o, x, p in places if p == OFF or p == UNKNOWN and 'narrowask' not in self.m]
+    def show(self, n, k, q, away):
+        """the keeper says which of these heads lie on its chains; if not all, it gets the range whole"""
+        n.count += 1; q.count += 1
+        on = {(o, x) for o, x in away if self.find(q, o, q.V[k].get(o, ()), x) in (ON, UNKNOWN)}
+        n.placed[q.i, k] = n.placed.get((q.i, k), frozenset()) | on
+        if len(on) == len(away): return
+        self.stat['shown'] += 1; peer = [dict(v) for v in q.V]; peer[k] = {}
+        chunk = self.build(n, peer, [k], complete=True)
+        if chunk[0] and k in q.held: self.apply(q, chunk); self.check(q)
 
     # ---- checks
     def value(self, n, k):
@@ -513,6 +546,14 @@ class World:
                     for o, hs in n.V[k].items(): self.kept |= {(k, o, h) for h in hs}
     def settle(self):
         live = [n for n in self.N if n.alive]; self.met(); self.quiet = True; mode = self.rng.random() < .6
+        self.exchange(live, mode)
+        for n in live:
+            for k in n.doubt - n.held:
+                for q in (q for q in live if q is not n and q.core and k in q.held):
+                    for _ in range(9): self.tell(q, n); self.tell(n, q); self.tell(q, n); self.narrow(n, k)
+        self.exchange(live, mode); self.met()
+        self.settled(live)
+    def exchange(self, live, mode):
         for rnd in range(60):
             before = [[dict(v) for v in n.V] for n in live]; sent = 0
             for r in live:
@@ -522,6 +563,7 @@ class World:
                     if c: self.apply(r, c); self.check(r); sent += 1
             if not sent and before == [n.V for n in live]: break
         else: self.fail('no end of repairs')
+    def settled(self, live):
         z = {k: [n for n in live if k in n.held] for k in range(NK)}
         for k, ns in z.items():
             for n in ns:
@@ -637,14 +679,24 @@ def trap_two(w):
     pull(w, 2, 0); pull(w, 2, 1); pull(w, 3, 4); pull(w, 3, 5)
     for _ in range(3): pull(w, 2, 3, True); pull(w, 3, 2, True)
     if w.N[2].V != w.N[3].V: raise Violation('two forks over a link: neither side takes the other part')
-def trap_keeper(w):
+def trap_keeper(w, told=True):
     """a keeper on another branch has greater numbers, not the events"""
     writes(w, 0, 1, 2, 0); pull(w, 1, 0); w.clone(w.N[0], True); w.N[1].core = True
     w.op(w.N[0], None, 1, True, 0); v = len(w.vids)-1; pull(w, 2, 0); writes(w, 3, 2, 1, 1); w.N[0].alive = w.N[3].alive = False
-    w.narrow(w.N[2], 1); pull(w, 2, 1)
-    for _ in range(3): w.tell(w.N[2], w.N[1]); w.tell(w.N[1], w.N[2]); w.narrow(w.N[2], 1)
-    if not any(v in w.vid(n.items.get((1, 0), ())) for n in w.N[1:3]): raise Violation('what a keeper on another branch lacks was forgotten')
-TRAPS = {'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper}
+    w.narrow(w.N[2], 1)
+    if told: pull(w, 2, 1)
+    for _ in range(6): w.tell(w.N[2], w.N[1]); w.tell(w.N[1], w.N[2]); w.narrow(w.N[2], 1)
+    if not w.m & {'narrowfork', 'narrowask'} and not w.stat['narrowed']: raise Violation('a narrowing beside twins never ends')
+    if v not in w.sup and not any(v in w.vid(n.items.get((1, 0), ())) for n in w.N[1:3]): raise Violation('what a keeper on another branch lacks was forgotten')
+def trap_ask(w):
+    """the same, and no chain that came with something else shows it"""
+    trap_keeper(w, False)
+def trap_blind(w):
+    """a twin's write outside of what it holds looks covered by the numbers of the other"""
+    writes(w, 0, 1, k=0); w.N[0].held -= {1}; w.N[1].core = True; pull(w, 1, 0); w.clone(w.N[0], True)
+    w.op(w.N[0], None, 1, True, 0); writes(w, 3, 2, 1); w.N[2].alive = w.N[3].alive = False
+    for _ in range(2): w.tell(w.N[1], w.N[0]); w.tell(w.N[0], w.N[1]); pull(w, 1, 0); pull(w, 0, 1)
+TRAPS = {'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind}
 def run_traps(m=None):
     bad = None
     for name, f in TRAPS.items():

@@ -1,7 +1,9 @@
 /* test_narrow.c: what lies outside of the subscription goes only when a
  * keeper covers its whole clock, and a new incarnation stands for the gap. */
 #include "crdt/narrow.h"
+#include "crdt/chunk.h"
 #include "crdt/clocks.h"
+#include "crdt/reconcile.h"
 #include "tests/crdt/kit.h"
 
 /* Store 0 is the one that narrows, store 1 the core. */
@@ -18,11 +20,13 @@ static ecrdt_node origin(size_t i) {
     return id;
 }
 
-/* Steps with store k's clock of now as the keeper's; -1: nobody keeps. */
-static struct narrowed narrow(int k, const struct spans *holds) {
+/* Steps with store k's clock of now as the keeper's, and what it said; -1:
+ * nobody keeps. */
+static struct narrowed narrow_by(int k, const struct spans *holds,
+                                 const struct placed *said) {
     struct narrowed done;
     struct ranges clock = {0};
-    struct keeper keeper = {"core", &clock, holds};
+    struct keeper keeper = {"core", &clock, holds, said};
     int rc = 1;
     if (k >= 0)
         kit_clock((size_t)k, &clock);
@@ -35,6 +39,35 @@ static struct narrowed narrow(int k, const struct spans *holds) {
     kit_sound(EDGE);
     ranges_free(&clock);
     return done;
+}
+
+static struct narrowed narrow(int k, const struct spans *holds) {
+    struct narrowed done = narrow_by(k, holds, NULL);
+    placed_free(&done.ask);
+    return done;
+}
+
+/* What the core answers to a question: the parts that lie off, in *off. */
+static void answer(const struct placed *ask, struct fp *off) {
+    *off = (struct fp){0};
+    assert_ok(place_ask(ask, KIT_B, off));
+    ecrdt_txn *t = kit_read(CORE);
+    assert_ok(place_answer(t, off));
+    ecrdt_abort(t);
+}
+
+/* Sends the core these parts whole. */
+static void send_whole(struct fp *off) {
+    static const struct chunk_budget budget = {CHUNK_BULK_BYTES,
+                                               CHUNK_BULK_ITEMS};
+    struct chunk_built built;
+    struct buf out = {0};
+    off->flags = FP_AUDIT;
+    ecrdt_txn *t = kit_read(EDGE);
+    assert_code(1, reconcile_chunk(t, off, &budget, &out, &built));
+    ecrdt_abort(t);
+    kit_apply(CORE, buf_slice(&out));
+    buf_free(&out);
 }
 
 /* Both hold a/1, b/1 (by the edge) and b/2 (by a third). */
@@ -67,7 +100,7 @@ static void the_whole_clock_must_be_kept(void **state) {
     ecrdt_node me = origin(EDGE);
     assert_ok(ranges_init(&clock));
     assert_ok(vv_raise(&clock.r[0].clk, me.b, 2, 0));
-    struct keeper keeper = {"core", &clock, NULL};
+    struct keeper keeper = {"core", &clock, NULL, NULL};
     struct narrowed done;
     assert_code(1, subscribe(EDGE, "a/"));
     ecrdt_txn *t = kit_write(EDGE);
@@ -181,7 +214,7 @@ static void a_large_range_goes_in_pieces(void **state) {
     struct ranges clock = {0};
     struct narrowed done;
     kit_clock(CORE, &clock);
-    struct keeper keeper = {"core", &clock, NULL};
+    struct keeper keeper = {"core", &clock, NULL, NULL};
     for (int pieces = 0; pieces < 3;) {
         ecrdt_txn *t = kit_write(EDGE);
         assert_code(1, narrow_step(t, KIT_B, &keeper, 1, &done));
@@ -225,12 +258,11 @@ static void a_backup_keeps_the_subscription(void **state) {
     kit_expect(EDGE, "a/3", "3");
 }
 
-/* A keeper on another branch of an origin has greater numbers, not the events:
- * the chains that came with what is still held show it. */
-static void a_keeper_on_another_branch(void **state) {
+/* Two copies of the third write on: b/2 by one is at the edge, b/3 and b/4 by
+ * the other are at the core, which so has the greater number of both. */
+static void two_branches(void) {
     enum { COPY = THIRD + 1 };
     char cmd[600];
-    (void)state;
     kit_set(EDGE, "a/1", "a");
     kit_set(THIRD, "b/0", "before");
     kit_pull(CORE, EDGE);
@@ -244,6 +276,13 @@ static void a_keeper_on_another_branch(void **state) {
     kit_set(COPY, "b/4", "right");
     kit_pull(CORE, COPY);
     assert_code(1, subscribe(EDGE, "a/"));
+}
+
+/* A keeper on another branch of an origin has greater numbers, not the events:
+ * the chains that came with what is still held show it. */
+static void a_keeper_on_another_branch(void **state) {
+    (void)state;
+    two_branches();
     kit_try(EDGE, CORE);
     struct narrowed done = narrow(CORE, NULL);
     assert_true(done.waits && done.keeper);
@@ -257,6 +296,57 @@ static void a_keeper_on_another_branch(void **state) {
     kit_expect(EDGE, "b/2", NULL);
 }
 
+/* And if nothing came, the keeper is asked, and gets the range whole. */
+static void a_keeper_is_asked(void **state) {
+    struct fp off;
+    (void)state;
+    two_branches();
+    for (int stretch = 0; stretch < 2; stretch++) { /* before and behind a/ */
+        struct narrowed done = narrow_by(CORE, NULL, NULL);
+        assert_true(done.waits && done.keeper && !done.missing);
+        assert_int_equal(done.ask.heads.n, 1);
+        kit_expect(EDGE, "b/2", "left");
+        answer(&done.ask, &off);
+        assert_int_equal(off.n, 1);
+        send_whole(&off);
+        placed_free(&done.ask);
+        fp_free(&off);
+    }
+    kit_sound(CORE);
+    kit_expect(CORE, "b/2", "left");
+    kit_expect(CORE, "b/3", "right");
+    assert_false(narrow(CORE, NULL).waits);
+    kit_expect(EDGE, "b/2", NULL);
+}
+
+/* A keeper that is simply further says so, and what it said counts for the
+ * stretch that it was asked about. */
+static void a_keeper_that_is_further_says_so(void **state) {
+    struct fp off;
+    struct placed said = {0};
+    (void)state;
+    begin();
+    kit_pull(CORE, EDGE);
+    kit_set(THIRD, "b/3", "t");
+    kit_pull(CORE, THIRD);
+    assert_code(1, subscribe(EDGE, "a/"));
+    for (int asked = 0;; asked++) {
+        struct narrowed done = narrow_by(CORE, NULL, &said);
+        if (!done.ask.heads.n) {
+            assert_false(done.waits);
+            assert_in_range(asked, 1, 4);
+            break;
+        }
+        kit_expect(EDGE, "b/2", "t");
+        answer(&done.ask, &off);
+        assert_int_equal(off.n, 0);
+        assert_ok(placed_add(&said, &done.ask));
+        fp_free(&off);
+    }
+    kit_expect(EDGE, "b/2", NULL);
+    placed_free(&said);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(own_events_must_be_kept),
@@ -268,6 +358,8 @@ int main(void) {
         kit_test(a_large_range_goes_in_pieces),
         kit_test(a_backup_keeps_the_subscription),
         kit_test(a_keeper_on_another_branch),
+        kit_test(a_keeper_is_asked),
+        kit_test(a_keeper_that_is_further_says_so),
     };
     return TEST_RUN(tests);
 }

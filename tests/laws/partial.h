@@ -67,7 +67,7 @@ static inline int partial_narrow(struct world *w, struct node *nd,
                                  struct narrowed *done, uint64_t *n) {
     struct ranges was = {0}, is = {0};
     struct vv floor = {0};
-    struct keeper keeper = {"0", clock, NULL};
+    struct keeper keeper = {"0", clock, NULL, NULL};
     ecrdt_txn *t = world_begin(nd, true);
     assert_ok(replica_clock(t, world_bucket, &was, &floor));
     vv_free(&floor);

@@ -1,5 +1,6 @@
 /* test_narrowing.c: nodes that hold a part, over links: what reaches them,
  * widening and narrowing while they run. */
+#include "crdt/guard.h"
 #include "replication/peers.h"
 #include "tests/replication/world.h"
 
@@ -181,6 +182,73 @@ static void narrowing_waits_for_a_core(void **state) {
     world_close(&w);
 }
 
+/* The core is further than the edge can know: it is asked, and says so. */
+static void a_core_that_is_further_is_asked(void **state) {
+    struct world w;
+    (void)state;
+    begin(&w, 3);
+    struct world_link *l = world_connect(&w, EDGE, CORE);
+    world_connect(&w, OTHER, CORE);
+    world_set(&w, OTHER, "b", "b/1", "1");
+    world_settle(&w, 5000);
+    world_cut(&w, l);
+    subscribe(&w, EDGE, "b", "a/", NULL);
+    world_set(&w, OTHER, "b", "b/2", "2");
+    world_settle(&w, 5000);
+    l = world_connect(&w, EDGE, CORE);
+    world_run(&w, 3000);
+    assert_false(leaving(&w, EDGE));
+    assert_in_range(l->end[0].s->place.number, 1, 4);
+    expect(&w, EDGE, "b", "b/1", NULL);
+    expect(&w, CORE, "b", "b/1", "1");
+    world_close(&w);
+}
+
+/* A copy of the other store wrote on for the core, the other for the edge; both
+ * are gone. The edge learns what the core lacks, and leaves it there first. */
+static void a_core_on_another_branch_gets_the_range(void **state) {
+    struct world w;
+    struct guard g;
+    char cmd[600];
+    const char *dir;
+    (void)state;
+    begin(&w, 3);
+    struct world_link *a = world_connect(&w, OTHER, EDGE);
+    struct world_link *b = world_connect(&w, OTHER, CORE);
+    world_set(&w, OTHER, "b", "b/1", "before");
+    world_settle(&w, 5000);
+    world_cut(&w, a);
+    world_cut(&w, b);
+    dir = path_join(w.node[OTHER].dir, "store");
+    world_stop(&w, OTHER);
+    snprintf(cmd, sizeof cmd, "cp -a %s %s.twin", dir, dir);
+    assert_int_equal(system(cmd), 0);
+    snprintf(cmd, sizeof cmd, "%s.twin", dir);
+    assert_code(1, guard_load(cmd, &g));
+    guard_facts_read(cmd, &g.facts);
+    assert_ok(guard_save(cmd, 0660, &g, false));
+    world_start(&w, OTHER, dir);
+    a = world_connect(&w, OTHER, EDGE);
+    world_set(&w, OTHER, "b", "b/2", "left");
+    world_settle(&w, 5000);
+    world_cut(&w, a);
+    world_stop(&w, OTHER);
+    world_start(&w, OTHER, cmd);
+    b = world_connect(&w, OTHER, CORE);
+    world_set(&w, OTHER, "b", "b/3", "right");
+    world_set(&w, OTHER, "b", "b/4", "right");
+    world_settle(&w, 5000);
+    world_cut(&w, b);
+    assert_code(1, ecrdt_unsubscribe(w.node[EDGE].s, "b"));
+    world_connect(&w, EDGE, CORE);
+    world_run(&w, 3000);
+    assert_false(leaving(&w, EDGE));
+    expect(&w, CORE, "b", "b/2", "left");
+    expect(&w, CORE, "b", "b/4", "right");
+    expect(&w, EDGE, "b", "b/2", NULL);
+    world_close(&w);
+}
+
 /* Each lets go of what the other holds: neither may rely on the other. */
 static void two_cores_do_not_rely_on_each_other(void **state) {
     struct world w;
@@ -282,6 +350,8 @@ int main(void) {
         cmocka_unit_test(widening_brings_only_what_is_new),
         cmocka_unit_test(narrowing_forgets_what_the_core_keeps),
         cmocka_unit_test(narrowing_waits_for_a_core),
+        cmocka_unit_test(a_core_that_is_further_is_asked),
+        cmocka_unit_test(a_core_on_another_branch_gets_the_range),
         cmocka_unit_test(two_cores_do_not_rely_on_each_other),
         cmocka_unit_test(narrowing_ends_under_load),
         cmocka_unit_test(an_edge_forwards_only_what_it_holds),

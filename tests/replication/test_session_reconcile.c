@@ -280,13 +280,6 @@ static void true_sums(const struct puppet *p, uint64_t seq, struct fp *out) {
     assert_ok(vv_raise(&out->clks[0], o1, seq, 1));
 }
 
-static void say_fp(struct puppet *p, uint8_t type, const struct fp *m) {
-    struct buf b = {0};
-    fp_encode(&b, m, type == MESSAGE_FP);
-    puppet_send(&w, p, type, buf_slice(&b));
-    buf_free(&b);
-}
-
 /* What the peer's clock is by now does not matter: the one in the FP was
  * compared (mutant fprole). */
 static void the_clock_in_the_fp_counts(void **state) {
@@ -304,7 +297,7 @@ static void the_clock_in_the_fp_counts(void **state) {
     message_clock_encode(&b, 0, 0, "b", &rs, &none);
     puppet_send(&w, &p, MESSAGE_CLOCK, buf_slice(&b));
     true_sums(&p, 5, &m);
-    say_fp(&p, MESSAGE_FP, &m);
+    puppet_say_fp(&w, &p, MESSAGE_FP, &m);
     world_run(&w, 20);
     assert_int_equal(knows(1, o1), 5);
     while (puppet_next(&w, &p, &e) == 1) {
@@ -342,18 +335,18 @@ static void what_nobody_asked_for_is_counted(void **state) {
     open_puppet(&p);
     const struct session_stats *st = &p.other->s->stats;
     true_sums(&p, 5, &m);
-    say_fp(&p, MESSAGE_SAME, &m);
-    say_fp(&p, MESSAGE_WANT, &m);
+    puppet_say_fp(&w, &p, MESSAGE_SAME, &m);
+    puppet_say_fp(&w, &p, MESSAGE_WANT, &m);
     m.flags = FP_AUDIT;
-    say_fp(&p, MESSAGE_SAME, &m);
-    say_fp(&p, MESSAGE_WANT, &m);
+    puppet_say_fp(&w, &p, MESSAGE_SAME, &m);
+    puppet_say_fp(&w, &p, MESSAGE_WANT, &m);
     world_run(&w, 20);
     assert_int_equal(st->fp_refused, 4);
     assert_int_equal(knows(1, o1), 0);
     m.flags = 0;
     assert_ok(ecrdt_node_id(w.node[1].s, &me));
     assert_ok(vv_raise(&m.clks[0], me.b, 1000000, 1)); /* more than we have */
-    say_fp(&p, MESSAGE_FP, &m);
+    puppet_say_fp(&w, &p, MESSAGE_FP, &m);
     world_run(&w, 20);
     assert_int_equal(st->fp_refused, 5);
     assert_int_equal(knows(1, o1), 0);
@@ -371,9 +364,9 @@ static void a_same_that_is_overtaken_is_counted(void **state) {
     open_puppet(&p);
     true_sums(&p, 5, &m);
     m.parts[0].sum[0] ^= 1;
-    say_fp(&p, MESSAGE_FP, &m); /* a talk is under way */
+    puppet_say_fp(&w, &p, MESSAGE_FP, &m); /* a talk is under way */
     m.gen = 99;
-    say_fp(&p, MESSAGE_SAME, &m);
+    puppet_say_fp(&w, &p, MESSAGE_SAME, &m);
     world_run(&w, 20);
     assert_int_equal(p.other->s->stats.fp_stale, 1);
     assert_int_equal(knows(1, o1), 0);
@@ -384,8 +377,11 @@ static void a_same_that_is_overtaken_is_counted(void **state) {
 
 static void malformed_ones_end_the_link(void **state) {
     (void)state;
-    for (uint8_t type = MESSAGE_FP; type <= MESSAGE_WANT; type++) {
+    static const uint8_t types[] = {MESSAGE_FP, MESSAGE_SAME, MESSAGE_WANT,
+                                    MESSAGE_PLACE, MESSAGE_PLACED};
+    for (size_t i = 0; i < sizeof types; i++) {
         struct puppet p;
+        uint8_t type = types[i];
         open_puppet(&p);
         puppet_send(&w, &p, type, slice_str("junk"));
         assert_int_equal(p.other->s->bye, BYE_PROTOCOL);
@@ -446,9 +442,9 @@ static void too_many_at_once_end_the_link(void **state) {
     true_sums(&p, 5, &m);
     m.flags = FP_AUDIT;
     for (int i = 0; i < SESSION_ASKS_MAX; i++)
-        say_fp(&p, MESSAGE_FP, &m);
+        puppet_say_fp(&w, &p, MESSAGE_FP, &m);
     assert_int_equal(p.other->s->state, SESSION_LIVE);
-    say_fp(&p, MESSAGE_FP, &m);
+    puppet_say_fp(&w, &p, MESSAGE_FP, &m);
     assert_int_equal(p.other->s->bye, BYE_PROTOCOL);
     fp_free(&m);
     puppet_close(&w, &p);

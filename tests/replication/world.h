@@ -309,6 +309,20 @@ static inline void world_origins(struct world *w, size_t i, const char *bucket,
     buf_free(&out);
 }
 
+/* Ends node i, which has no link, as its process does; and one on that store,
+ * its own one or a copy. */
+static inline void world_stop(struct world *w, size_t i) {
+    gossip_free(&w->node[i].g);
+    assert_ok(ecrdt_close(w->node[i].s));
+    w->node[i].s = NULL;
+}
+
+static inline void world_start(struct world *w, size_t i, const char *store) {
+    w->node[i].s = assert_handle(ecrdt_open(store, NULL));
+    w->node[i].woken = 0;
+    gossip_init(&w->node[i].g, w->node[i].s);
+}
+
 static inline void world_close(struct world *w) {
     for (size_t i = 0; i < w->n_links; i++)
         if (w->link[i].up)
@@ -364,6 +378,14 @@ static inline void puppet_send(struct world *w, struct puppet *p, uint8_t type,
     struct buf *out = channel_out(p->ch);
     session_feed(p->other->s, buf_slice(out), w->now);
     channel_wrote(p->ch, out->len);
+}
+
+static inline void puppet_say_fp(struct world *w, struct puppet *p,
+                                 uint8_t type, const struct fp *m) {
+    struct buf b = {0};
+    fp_encode(&b, m, type == MESSAGE_FP);
+    puppet_send(w, p, type, buf_slice(&b));
+    buf_free(&b);
 }
 
 /* The next message of the session: 1, or 0 if it has nothing to say. */

@@ -8,6 +8,7 @@
 #include "crdt/hlc.h"
 #include "crdt/items.h"
 #include "crdt/keyhead.h"
+#include "crdt/place.h"
 #include "crdt/reconcile.h"
 #include "crdt/type.h"
 #include "lib/crc32c.h"
@@ -158,6 +159,21 @@ static void make_clock(struct vv *v) {
     assert_ok(vv_raise(v, origin, 3, chain));
 }
 
+/* The heads of a clock, asked about between two ids; all lie there. */
+static void make_place(const struct vv *heads, struct buf *b) {
+    struct placed ask = {.lo = {1, {'a'}}, .hi = {1, {'b'}}, .heads = *heads};
+    struct fp m = {.gen = 1};
+    assert_ok(place_ask(&ask, "b", &m));
+    fp_encode(b, &m, false);
+    made_buf("message.place", b);
+    m.n = 0;
+    while (m.n_clks)
+        vv_free(&m.clks[--m.n_clks]);
+    fp_encode(b, &m, false);
+    made_buf("message.placed", b);
+    fp_free(&m);
+}
+
 /* The bucket as one part, on a link whose handshake hash is 00 to 3f. */
 static void make_fingerprint(ecrdt_txn *t) {
     struct fp ask = {.bucket = slice_str("b")};
@@ -177,6 +193,7 @@ static void make_fingerprint(ecrdt_txn *t) {
     made_buf("message.fp", &b);
     fp_encode(&b, &r.split, false);
     made_buf("message.same", &b);
+    make_place(&r.split.clks[0], &b);
     reconcile_free(&r);
 }
 

@@ -1,0 +1,162 @@
+/* fork_send.c: the sender's side of forks: what a part may build on, and the
+ * pairs by which the receiver sees where branches part. */
+#include "crdt/chain.h"
+#include "crdt/fork.h"
+#include "lib/alloc.h"
+#include "lib/mutant.h"
+
+/* The place of the heads x of an origin that is least ours: CHAIN_ON, or one
+ * that is shown to lie on another branch, or beyond what we have. */
+static int place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+                    const struct head *x, size_t n) {
+    int worst = CHAIN_ON;
+    size_t ours;
+    uint64_t on = 0; /* the greatest of those that lie on our one chain */
+    vv_heads(clk, x->origin, &ours);
+    for (size_t i = 0; i < n && worst != CHAIN_OFF; i++) {
+        int place = chain_find(t, bk, clk, &x[i]);
+        if (place < 0)
+            return place;
+        if (place == CHAIN_ON && ours == 1 && x[i].seq > on)
+            on = x[i].seq;
+        /* Theirs lie on different branches. */
+        if (place == CHAIN_UNKNOWN && x[i].seq <= on && !MUTANT(otherbranch))
+            place = CHAIN_OFF;
+        if (place == CHAIN_UNKNOWN)
+            atomic_fetch_add(&t->s->fork_unknown, 1);
+        else if (place != CHAIN_ON)
+            worst = place;
+    }
+    return worst;
+}
+
+/* Has a range of this store merged branches of that origin? */
+static bool merged_here(const struct bucket *bk,
+                        const uint8_t origin[ORIGIN_SIZE]) {
+    for (size_t i = 0, n; i < bk->rs.n; i++)
+        if (vv_heads(&bk->rs.r[i].clk, origin, &n) && n > 1)
+            return true;
+    return false;
+}
+
+/* Is the peer shown to have another branch of something that is news to it?
+ * Nobody sends what lies where we are blind: whether our head of an origin
+ * that is known to have branches lies below a greater one of the peer's will
+ * never be seen here, so it counts as another branch, and the receiver finds
+ * out. */
+static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+                    const struct vv *peer, bool blind) {
+    for (size_t i = 0, n, nc; i < peer->n; i += n) {
+        const struct head *x = &peer->e[i];
+        n = vv_group(peer, i);
+        const struct head *y = vv_heads(clk, x->origin, &nc);
+        bool below = nc && vv_heads_le(y, nc, x, n);
+        if (below && blind && !vv_heads_same(y, nc, x, n) &&
+            merged_here(bk, x->origin))
+            return 1;
+        if (!nc || below)
+            continue;
+        int place = place_of(t, bk, clk, x, n);
+        if (place < 0 || place == CHAIN_OFF)
+            return place < 0 ? place : 1;
+    }
+    return 0;
+}
+
+/* If there is a fork, all is sent whole of which the peer may have another
+ * branch: of one origin it can be seen only here, of the next only there, and
+ * each would refuse the other's part. */
+int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+              const struct vv *peer, bool blind, struct vv *base,
+              struct forks *fs) {
+    int rc = vv_copy(base, peer);
+    int any = rc < 0 ? rc : any_fork(t, bk, clk, peer, blind);
+    for (size_t i = 0, n, nc; any == 1 && i < peer->n && rc >= 0; i += n) {
+        const struct head *x = &peer->e[i];
+        n = vv_group(peer, i);
+        const struct head *y = vv_heads(clk, x->origin, &nc);
+        if (!nc || vv_heads_same(y, nc, x, n))
+            continue;
+        rc = place_of(t, bk, clk, x, n);
+        if (rc <= CHAIN_ON)
+            continue;
+        if (!forks_of(fs, x->origin) && !forks_add(fs, x->origin))
+            return ECRDT_ENOMEM;
+        rc = vv_set_heads(base, x->origin, NULL, 0);
+    }
+    return any < 0 ? any : rc < 0 ? rc : ECRDT_OK;
+}
+
+static int add_list(struct chunk *c, const struct chain_list *l) {
+    if (alloc_grow(&c->lists, &c->cap_lists, c->n_lists + 1, sizeof *c->lists) <
+        0)
+        return ECRDT_ENOMEM;
+    size_t at = c->n_lists++;
+    for (; at > 0 && vv_head_order(&c->lists[at - 1].top, &l->top) > 0; at--)
+        c->lists[at] = c->lists[at - 1];
+    c->lists[at] = *l;
+    return ECRDT_OK;
+}
+
+/* The lowest head that some part's base has of an origin, 0 if one has none:
+ * from there on the receiver has to be told. */
+static uint64_t floor_of(const struct chunk *c, const uint8_t *origin) {
+    uint64_t floor = UINT64_MAX;
+    for (size_t i = 0; i < c->n_parts; i++) {
+        size_t n;
+        const struct head *b = vv_heads(&c->parts[i].base, origin, &n);
+        uint64_t least = n ? b[n - 1].seq : 0;
+        if (vv_seq(&c->parts[i].clk, origin) && least < floor)
+            floor = least;
+    }
+    return floor;
+}
+
+/* What is known below top, if it is of use to the receiver. */
+static int list_below(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
+                      const struct head *top, bool forked, size_t max) {
+    struct chain_list l;
+    uint64_t floor = forked ? 0 : floor_of(c, top->origin);
+    int rc = chain_walk(t, bk, top, floor, max, forked, &l, &c->pairs);
+    /* Without a list the receiver takes it that nothing lies between. */
+    bool of_use = l.n || forked || !floor || l.since > floor;
+    return rc == ECRDT_OK && of_use ? add_list(c, &l) : rc;
+}
+
+/* Is head y of the clock news to a receiver at base? */
+static bool is_news(const struct vv *base, const struct head *y) {
+    size_t n;
+    const struct head *b = vv_heads(base, y->origin, &n);
+    return !vv_heads_have(b, n, y);
+}
+
+static size_t count_news(const struct chunk *c) {
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_parts; i++)
+        for (size_t k = 0; k < c->parts[i].clk.n; k++)
+            n += is_news(&c->parts[i].base, &c->parts[i].clk.e[k]);
+    return n;
+}
+
+int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
+               const struct forks *fs) {
+    size_t news = count_news(c);
+    size_t most = c->bulk ? FORK_BULK_PAIRS : FORK_PUSH_PAIRS;
+    c->told = news <= most;
+    for (size_t i = 0; i < c->n_parts; i++) {
+        const struct chunk_part *p = &c->parts[i];
+        for (size_t k = 0; k < p->clk.n; k++) {
+            const struct head *y = &p->clk.e[k];
+            bool forked =
+                forks_of(fs, y->origin) || fork_branched(p, y->origin);
+            size_t max = forked ? CHUNK_MAX_PAIRS / 16 : most / (news + !news);
+            if ((!forked && !c->told) || !is_news(&p->base, y) ||
+                chunk_list_of(c, y))
+                continue;
+            int rc = list_below(t, bk, c, y, forked, max);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return ECRDT_OK;
+}

@@ -1,0 +1,116 @@
+/* place.c: the question, what is kept of the answers, and the answer itself. */
+#include "crdt/place.h"
+#include "crdt/chain.h"
+#include "crdt/clocks.h"
+#include "crdt/fork.h"
+
+void placed_free(struct placed *p) {
+    vv_free(&p->heads);
+    *p = (struct placed){0};
+}
+
+bool placed_has(const struct placed *p, slice lo, slice hi,
+                const struct head *x) {
+    slice end = item_id_slice(&p->hi);
+    size_t n;
+    const struct head *h = vv_heads(&p->heads, x->origin, &n);
+    return vv_heads_have(h, n, x) &&
+           slice_cmp(item_id_slice(&p->lo), lo) <= 0 &&
+           (!end.len || (hi.len && slice_cmp(hi, end) <= 0));
+}
+
+int placed_add(struct placed *p, struct placed *to) {
+    int rc = ECRDT_OK;
+    if (slice_eq(item_id_slice(&p->lo), item_id_slice(&to->lo)) &&
+        slice_eq(item_id_slice(&p->hi), item_id_slice(&to->hi)))
+        for (size_t i = 0, n; i < p->heads.n && rc == ECRDT_OK; i += n) {
+            n = vv_group(&p->heads, i);
+            const struct head *h = &p->heads.e[i];
+            rc = fork_union(&to->heads, h->origin, h, n);
+        }
+    placed_free(p);
+    *p = *to;
+    *to = (struct placed){0};
+    return rc;
+}
+
+int place_ask(const struct placed *p, const char *bucket, struct fp *m) {
+    uint32_t clk;
+    m->bucket = ecrdt_str(bucket);
+    int rc = fp_add_clock(m, &p->heads, &clk);
+    if (rc == ECRDT_OK &&
+        !fp_add(m, &p->lo, p->hi.len ? &p->hi : NULL, clk, false))
+        rc = ECRDT_ENOMEM;
+    return rc;
+}
+
+/* Are some heads of one origin shown not to lie on here's? 1, 0, < 0. */
+static int group_off(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
+                     const struct head *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        int place = chain_find(t, bk, here, &x[i]);
+        if (place == CHAIN_OFF || place == CHAIN_AHEAD || place < 0)
+            return place < 0 ? place : 1;
+    }
+    return 0;
+}
+
+/* The same of all heads; before: the clock of the range before, on which all
+ * of them lie, or NULL. */
+static int any_off(ecrdt_txn *t, struct bucket *bk, const struct vv *before,
+                   const struct vv *here, const struct vv *heads) {
+    int rc = 0;
+    for (size_t i = 0, n, nh, nb = 0; i < heads->n && rc == 0; i += n) {
+        const struct head *x = &heads->e[i], *b = NULL;
+        const struct head *h = vv_heads(here, x->origin, &nh);
+        n = vv_group(heads, i);
+        if (before)
+            b = vv_heads(before, x->origin, &nb);
+        if (!b || !vv_heads_same(b, nb, h, nh))
+            rc = group_off(t, bk, here, x, n);
+    }
+    return rc;
+}
+
+/* One part of a question: what lies off is added to the answer. */
+static int answer_part(ecrdt_txn *t, struct bucket *bk, const struct fp *m,
+                       const struct fp_part *p, struct fp *off) {
+    static const struct vv none;
+    const struct ranges *rs = &bk->rs;
+    const struct vv *heads = &m->clks[p->clk], *before = NULL;
+    struct item_id lo = p->lo;
+    uint32_t clk;
+    for (size_t i = ranges_find(rs, item_id_slice(&lo)); i < rs->n; i++) {
+        const struct item_id *hi = ranges_hi(rs, i);
+        bool last = !hi || (p->bounded && slice_cmp(item_id_slice(&p->hi),
+                                                    item_id_slice(hi)) <= 0);
+        int rc = any_off(t, bk, before, &rs->r[i].clk, heads);
+        before = rc ? NULL : &rs->r[i].clk;
+        if (rc == 1) {
+            rc = fp_add_clock(off, &none, &clk);
+            if (rc == ECRDT_OK &&
+                !fp_add(off, &lo, last ? fp_hi(p) : hi, clk, true))
+                rc = ECRDT_ENOMEM;
+        }
+        if (rc < 0 || last)
+            return rc;
+        lo = *hi;
+    }
+    return ECRDT_OK;
+}
+
+int place_answer(ecrdt_txn *t, struct fp *m) {
+    char name[ECRDT_MAX_BUCKET_NAME + 1] = {0};
+    struct bucket *bk;
+    struct fp off = {.bucket = m->bucket, .gen = m->gen};
+    memcpy(name, m->bucket.data, m->bucket.len);
+    int rc = txn_bucket(t, name, false, &bk);
+    if (rc <= 0)
+        return rc; /* without the bucket nothing lies here: m as it is */
+    rc = clocks_load(t, bk);
+    for (size_t i = 0; i < m->n && rc == ECRDT_OK; i++)
+        rc = answer_part(t, bk, m, &m->parts[i], &off);
+    fp_free(m);
+    *m = off;
+    return rc < 0 ? rc : ECRDT_OK;
+}

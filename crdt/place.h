@@ -1,0 +1,35 @@
+/* place.h: do heads of one store lie on the chains of another, in a range?
+ * What a keeper is asked before anything is let go, for a number that it has
+ * may be that of an event on another branch (PROTOCOL 7). */
+#ifndef CRDT_PLACE_H
+#define CRDT_PLACE_H
+#include "crdt/fingerprint.h"
+#include "crdt/store.h"
+
+enum { PLACE_HEADS = 128 }; /* in one question, but for those of one origin */
+
+/* Heads that lie on the chains of one keeper everywhere in [lo, hi). What a
+ * keeper has once said of itself stays true. Zero-initialise, placed_free(). */
+struct placed {
+    struct item_id lo, hi; /* an empty hi is no upper bound */
+    struct vv heads;
+};
+void placed_free(struct placed *p);
+
+/* Was this said of x, on all of lo to hi? */
+bool placed_has(const struct placed *p, slice lo, slice hi,
+                const struct head *x);
+
+/* Takes over what was said by the further answer to: about the same stretch it
+ * adds to p, else it takes its place. Empties to. 0 or ECRDT_ENOMEM. */
+int placed_add(struct placed *p, struct placed *to);
+
+/* The question about p's heads as a fingerprint message without sums, into
+ * the zeroed m, which borrows bucket. 0 or ECRDT_ENOMEM. */
+int place_ask(const struct placed *p, const char *bucket, struct fp *m);
+
+/* The answer, in m's place: the parts of m on which some head of the part's
+ * clock is shown not to lie on this store's chains; no part: on all of them
+ * all do, as far as chains are kept. 0 or < 0. */
+int place_answer(ecrdt_txn *t, struct fp *m);
+#endif

@@ -1,0 +1,123 @@
+/* test_fork_send.c: who sends sees, or suspects, that the peer has another
+ * branch, and sends what can be merged. */
+#include "crdt/clockdiff.h"
+#include "tests/crdt/twins.h"
+
+/* A twin that holds a part wrote outside of it, where nobody sends anything
+ * to it: it cannot see that the other branch went further. */
+static void a_blind_branch_is_merged_too(void **state) {
+    enum { CORE, TWIN, BLIND };
+    slice part = slice_str("m");
+    (void)state;
+    kit(TWIN);
+    twins_copy(TWIN, BLIND);
+    kit_count(BLIND, "c", 3);
+    assert_code(1, ecrdt_subscribe(kit(BLIND), KIT_B, &part, 1));
+    kit_set(TWIN, "a", "1");
+    kit_set(TWIN, "b", "2");
+    kit_set(TWIN, "m", "3");
+    kit_pull(CORE, TWIN);
+    kit_try(BLIND, CORE); /* it sees what it is */
+    kit_set(BLIND, "d", "4");
+    for (int i = 0; i < 4; i++) {
+        kit_try(BLIND, CORE);
+        kit_try(CORE, BLIND);
+    }
+    assert_int_equal(kit_value(CORE, "c"), 3);
+    kit_expect(CORE, "b", "2");
+    assert_int_equal(kit_try(CORE, BLIND), 0); /* that was all */
+    kit_sound(CORE);
+    kit_sound(BLIND);
+}
+
+/* A floor has numbers, not branches: who has the other branch up to there
+ * lacks the removal that this one dropped. */
+static void a_floor_of_one_branch(void **state) {
+    (void)state;
+    ecrdt_gc_report dropped;
+    kit_add(0, "s", "x");
+    for (size_t i = 2; i < 5; i++)
+        kit_pull(i, 0);
+    twins_copy(0, 1);
+    ecrdt_txn *t = kit_write(0);
+    assert_code(1, ecrdt_set_remove(t, KIT_B, slice_str("s"), slice_str("x")));
+    assert_ok(ecrdt_commit(t));
+    kit_set(1, "k", "right");
+    kit_set(1, "k", "right again");
+    kit_pull(2, 0);
+    kit_pull(3, 1);
+    kit_pull(4, 1);
+    assert_ok(ecrdt_gc(kit(2), 0, 0, &dropped));
+    assert_int_equal(dropped.tombstones, 1);
+    twins_meet(2, 3);
+    twins_meet(2, 4); /* both branches are known to 2, one of them to 4 */
+    t = kit_read(4);
+    assert_code(0, ecrdt_set_has(t, KIT_B, slice_str("s"), slice_str("x")));
+    ecrdt_abort(t);
+}
+
+/* One chunk as a link would carry it: against the clock that it said. */
+static struct chunk_report try_linked(size_t to, size_t from) {
+    struct chunk_budget budget = {CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
+    struct chunk_tail tail = {.linked = true};
+    struct clock_state *said = clock_state_new();
+    struct chunk_report r = {0};
+    struct chunk_built built;
+    struct ranges peer = {0};
+    struct buf out = {0};
+    assert_non_null(said);
+    kit_clock(to, &peer);
+    ecrdt_txn *t = kit_expose(from);
+    assert_ok(replica_clock(t, KIT_B, &said->ranges, &said->floor));
+    int any = chunk_build(t, KIT_B, &peer, &budget, &tail, &out, &built);
+    ecrdt_abort(t);
+    assert_true(any >= 0);
+    if (any) {
+        assert_ok(replica_begin(kit(to), true, 2000, &t));
+        assert_ok(chunk_apply_linked(t, buf_slice(&out), KIT_B, said, &r));
+        assert_ok(ecrdt_commit(t));
+    }
+    ranges_free(&peer);
+    buf_free(&out);
+    clock_state_unref(said);
+    chunk_tail_free(&tail);
+    return r;
+}
+
+/* Of two origins with two branches each side has the longer one of one: each
+ * sees one fork alone, and would refuse the other's part for the other. */
+static void two_forks_over_a_link(void **state) {
+    (void)state;
+    kit_set(0, "k", "before");
+    kit_set(5, "l", "before");
+    twins_copy(0, 1);
+    twins_copy(5, 6);
+    kit_set(0, "k", "left");
+    kit_set(6, "l", "right");
+    for (int i = 0; i < 3; i++) {
+        kit_set(1, "m", "right");
+        kit_set(5, "n", "left");
+    }
+    kit_pull(2, 0);
+    kit_pull(2, 5);
+    kit_pull(3, 1);
+    kit_pull(3, 6);
+    assert_int_equal(try_linked(3, 2).ahead, 0);
+    assert_int_equal(try_linked(2, 3).ahead, 0);
+    for (int i = 0; i < 10; i++) {
+        try_linked(3, 2);
+        try_linked(2, 3);
+    }
+    kit_same_digest(2, 3);
+    kit_expect(3, "n", "left");
+    kit_expect(2, "m", "right");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        kit_test(a_blind_branch_is_merged_too),
+        kit_test(a_floor_of_one_branch),
+        kit_test(two_forks_over_a_link),
+    };
+    return TEST_RUN(tests);
+}
