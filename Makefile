@@ -58,7 +58,7 @@ say  = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 # ---- what people ask for ----------------------------------------------------
 .DEFAULT_GOAL := all
 .PHONY: all build check check-long mutants mutants-sim demo demo-survive bench \
-        bench-plot fuzz fuzz-seeds coverage sim asan tsan install \
+        bench-plot fuzz fuzz-afl fuzz-seeds coverage sim asan tsan install \
         uninstall format tidy deps clean help FORCE \
         libraries test-programs fuzz-programs sanitized
 MAKE_IT = @+$(MAKE) --no-print-directory -j$(JOBS)
@@ -121,6 +121,15 @@ fuzz: ## libFuzzer, two targets at a time: MINUTES=1 each, TARGETS='frame ...'
 	@+$(FUZZED) fuzz-programs
 	@BUILD=$(abspath $(BUILD))-fuzz fuzz/run.sh -j $(JOBS) \
 	    -t $$(($(MINUTES) * 60)) $(or $(TARGETS),$(FUZZ:fuzz/fuzz_%.c=%))
+
+AFL = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)-afl CC=afl-clang-fast \
+      LDFLAGS=-fsanitize=fuzzer FUZZ_MAIN= SANITIZE=address,undefined \
+      CPPFLAGS=-fno-sanitize=pointer-overflow CFLAGS='-O1 -g'
+fuzz-afl: ## the same by AFL++, one after the other
+	@packaging/deps.sh afl
+	@+$(AFL) fuzz-programs
+	@BUILD=$(abspath $(BUILD))-afl fuzz/afl.sh -t $$(($(MINUTES) * 60)) \
+	    $(or $(TARGETS),$(FUZZ:fuzz/fuzz_%.c=%))
 
 fuzz-seeds: ## writes fuzz/seeds anew, as the formats are now
 	$(MAKE_IT) $(call bin,$(SEEDS))

@@ -191,6 +191,11 @@ static void origins_are_places_or_whole(void **state) {
         unpack_init(&u, buf_slice(&out)); /* a place that is not there */
         vv_origin_decode(&u, &(struct vv){0}, got);
         assert_code(i < v.n ? ECRDT_ECORRUPT : 0, unpack_end(&u));
+        buf_clear(&out);
+        pack_bin(&out, slice_of(o, sizeof o)); /* whole, beside a place */
+        unpack_init(&u, buf_slice(&out));
+        vv_origin_decode(&u, &v, got);
+        assert_code(i < v.n ? ECRDT_ECORRUPT : 0, unpack_end(&u));
         buf_free(&out);
     }
     vv_free(&v);
