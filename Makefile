@@ -122,8 +122,9 @@ fuzz: ## libFuzzer, two targets at a time: MINUTES=1 each, TARGETS='frame ...'
 	@BUILD=$(abspath $(BUILD))-fuzz fuzz/run.sh -j $(JOBS) \
 	    -t $$(($(MINUTES) * 60)) $(or $(TARGETS),$(FUZZ:fuzz/fuzz_%.c=%))
 
-AFL = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)-afl CC=afl-clang-fast \
-      LDFLAGS=-fsanitize=fuzzer FUZZ_MAIN= SANITIZE=address,undefined \
+AFL = $(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)-afl \
+      CC=afl-clang-fast LDFLAGS=-fsanitize=fuzzer FUZZ_MAIN= \
+      SANITIZE=address,undefined \
       CPPFLAGS=-fno-sanitize=pointer-overflow CFLAGS='-O1 -g'
 fuzz-afl: ## the same by AFL++, one after the other
 	@packaging/deps.sh afl

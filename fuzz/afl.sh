@@ -21,26 +21,26 @@ export AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_NO_AFFINITY=1 \
 mkdir -p "$BUILD/out"
 found=0
 
-stat_of() { # NAME FIELD
-    sed -n "s/^$2 *: *//p" "$BUILD/out/$1/default/fuzzer_stats" 2>/dev/null
+stat_of() { # FIELD
+    sed -n "s/^$1 *: *//p" "$out/default/fuzzer_stats" 2>/dev/null
 }
 
-printf '%-12s %10s %8s %8s %8s %9s\n' target inputs 'per s' queue edges findings
+row='%-12s %10s %8s %8s %8s %9s\n'
+printf "$row" target inputs 'per s' queue edges findings
 for name; do
-    words=()
+    out=$BUILD/out/$name words=()
     [ ! -e "fuzz/$name.dict" ] || words=(-x "fuzz/$name.dict")
     timeout -k 10 $((seconds + 120)) afl-fuzz -i "fuzz/seeds/$name" \
-        -o "$BUILD/out/$name" -V "$seconds" -m none -t 30000 "${words[@]}" \
-        -- "$BUILD/fuzz/fuzz_$name" >"$BUILD/out/$name.log" 2>&1 </dev/null
-    crashes=$(stat_of "$name" saved_crashes) hangs=$(stat_of "$name" saved_hangs)
+        -o "$out" -V "$seconds" -m none -t 30000 "${words[@]}" \
+        -- "$BUILD/fuzz/fuzz_$name" >"$out.log" 2>&1 </dev/null
+    crashes=$(stat_of saved_crashes) hangs=$(stat_of saved_hangs)
     if [ -z "$crashes" ]; then
-        printf '%-12s afl-fuzz did not start: %s\n' "$name" "$BUILD/out/$name.log"
+        printf '%-12s afl-fuzz did not start: %s\n' "$name" "$out.log"
         found=1
         continue
     fi
-    printf '%-12s %10s %8s %8s %8s %9s\n' "$name" "$(stat_of "$name" execs_done)" \
-        "$(stat_of "$name" execs_per_sec)" "$(stat_of "$name" corpus_count)" \
-        "$(stat_of "$name" edges_found)" $((crashes + hangs))
+    printf "$row" "$name" "$(stat_of execs_done)" "$(stat_of execs_per_sec)" \
+        "$(stat_of corpus_count)" "$(stat_of edges_found)" $((crashes + hangs))
     [ $((crashes + hangs)) -eq 0 ] || found=1
 done
 exit $found
