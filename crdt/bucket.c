@@ -88,31 +88,37 @@ struct naming {
     struct replica_marks *seen;
 };
 
-/* Notes the name of a bucket that was seen by its number alone. */
+static int add_marks(struct replica_marks *seen, uint32_t no) {
+    int rc = alloc_grow(&seen->m, &seen->cap, no + 1, sizeof *seen->m);
+    for (; rc == ECRDT_OK && seen->n <= no; seen->n++)
+        seen->m[seen->n] = (struct replica_mark){0};
+    return rc;
+}
+
+/* Notes the name under its number. */
 static int note_name(void *ctx, const char *name) {
     struct naming *n = ctx;
     struct bucket bk = {0};
     int rc = bucket_find(n->t, name, &bk);
-    if (rc == 1 && bk.id < n->seen->n)
+    if (rc == 1)
+        rc = bk.id < ECRDT_MAX_BUCKETS ? add_marks(n->seen, bk.id)
+                                       : ECRDT_ECORRUPT;
+    if (rc == ECRDT_OK && bk.name[0])
         strcpy(n->seen->m[bk.id].bucket, name);
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
-/* The mark of the head in a row; NULL, an error set and stuck. */
+/* The mark of the head in a row; NULL, an error set and stuck. A number
+ * without a name has all names noted: one walk for all that are new. */
 static struct replica_mark *mark_of(ecrdt_txn *t, struct replica_marks *seen,
                                     slice key, slice head) {
     struct naming n = {t, seen};
     uint32_t no = load32((const uint8_t *)key.data + 1);
     int rc = no < ECRDT_MAX_BUCKETS && head.len >= HEAD_FIXED ? ECRDT_OK
                                                               : ECRDT_ECORRUPT;
-    if (rc == ECRDT_OK && no >= seen->n) {
-        rc = alloc_grow(&seen->m, &seen->cap, no + 1, sizeof *seen->m);
-        for (; rc == ECRDT_OK && seen->n <= no; seen->n++)
-            seen->m[seen->n] = (struct replica_mark){0};
-    }
-    if (rc == ECRDT_OK && !seen->m[no].bucket[0])
+    if (rc == ECRDT_OK && (no >= seen->n || !seen->m[no].bucket[0]))
         rc = replica_each_bucket(t, note_name, &n);
-    if (rc == ECRDT_OK && !seen->m[no].bucket[0])
+    if (rc == ECRDT_OK && (no >= seen->n || !seen->m[no].bucket[0]))
         rc = ECRDT_ECORRUPT;
     if (rc == ECRDT_ECORRUPT)
         txn_corrupt(t, "the head record of a bucket");

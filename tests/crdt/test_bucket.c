@@ -238,6 +238,36 @@ static void what_changed_is_named(void **state) {
     replica_marks_free(&fresh);
 }
 
+/* All names are found in one walk, whose steps allocate a cursor each: not in
+ * one walk for each bucket. */
+static void the_first_look_walks_once(void **state) {
+    (void)state;
+    enum { BUCKETS = 200 };
+    struct replica_marks seen = {0};
+    struct buf b = {0};
+    char name[16];
+    ecrdt_txn *t = kit_write(0);
+    for (int i = 0; i < BUCKETS; i++) {
+        snprintf(name, sizeof name, "b%d", i);
+        assert_ok(put(t, name));
+    }
+    assert_ok(ecrdt_commit(t));
+    t = kit_read(0);
+    fault_alloc_at(5 * BUCKETS);
+    assert_ok(replica_each_changed(t, &seen, take_name, &b));
+    assert_false(fault_alloc_hit());
+    fault_alloc_at(0);
+    ecrdt_abort(t);
+    assert_int_equal(seen.n, BUCKETS);
+    snprintf(name, sizeof name, ",b%d,", BUCKETS - 1);
+    buf_put(&b, "", 1);
+    assert_non_null(strstr((char *)b.data, name));
+    put_one("one more");
+    expect_changed(&seen, "one more,");
+    buf_free(&b);
+    replica_marks_free(&seen);
+}
+
 /* So are clocks and floors that rise without a change of any item. */
 static void clocks_and_floors_count_as_changes(void **state) {
     (void)state;
@@ -274,7 +304,9 @@ int main(void) {
         kit_test(heads_survive_a_new_process),
         kit_test(commits_are_chained),
         kit_test(what_changed_is_named),
+        kit_test(the_first_look_walks_once),
         kit_test(clocks_and_floors_count_as_changes),
     };
+    fault_alloc_install();
     return TEST_RUN(tests);
 }
