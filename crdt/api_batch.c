@@ -7,7 +7,8 @@
 #include "crdt/step.h"
 #include "lib/err.h"
 
-/* One row an operation: what it takes and what it does. */
+/* One row an operation: what it takes and what it does. What takes no room
+ * only takes away, and makes no bucket. */
 struct op_row {
     bool has_value, has_elem, takes_room;
     int (*run)(ecrdt_txn *t, const ecrdt_op *op);
@@ -62,7 +63,7 @@ static int check_op(ecrdt_txn *t, const ecrdt_op *op, uint64_t *bytes) {
     if (rc == ECRDT_OK && row->has_elem)
         rc = check_elem(op->val);
     if (rc == ECRDT_OK)
-        rc = txn_bucket(t, op->bucket, true, &bk);
+        rc = txn_bucket(t, op->bucket, row->takes_room, &bk);
     if (row->takes_room)
         *bytes +=
             op->key.len + (row->has_value || row->has_elem ? op->val.len : 0);

@@ -126,12 +126,13 @@ static int room_for(ecrdt_txn *t, const struct keyhead *h,
     return add_u64(&c.inc, inc) && add_u64(&c.dec, dec);
 }
 
-/* The head of a counter for changing it; NULL with *rc < 0. */
-static struct keyhead *edit_head(ecrdt_txn *t, const char *bucket, slice key,
-                                 struct item_key *hk, int *rc) {
+/* The head of a counter for changing it; NULL with *rc < 0, or 0 without the
+ * bucket (create: made). */
+static struct keyhead *edit_head(ecrdt_txn *t, const char *bucket, bool create,
+                                 slice key, struct item_key *hk, int *rc) {
     struct bucket *bk;
-    *rc = txn_bucket(t, bucket, true, &bk);
-    if (*rc < 0)
+    *rc = txn_bucket(t, bucket, create, &bk);
+    if (*rc <= 0)
         return NULL;
     item_key_make(hk, bk->id, key, TAG_COUNTER_HEAD);
     slice whole = key.len > KEY_RAW_MAX ? key : slice_of(NULL, 0);
@@ -160,7 +161,7 @@ int counter_add(ecrdt_txn *t, const char *bucket, slice key, int64_t by,
                 int64_t *now) {
     int rc;
     struct item_key hk;
-    struct keyhead *h = edit_head(t, bucket, key, &hk, &rc);
+    struct keyhead *h = edit_head(t, bucket, true, key, &hk, &rc);
     if (!h || (!h->count_dirty && (rc = txn_take_room(t, key.len)) < 0))
         return rc;
     struct counter_sum s = {keyhead_total(h), h->inc, h->dec};
@@ -178,14 +179,15 @@ int counter_add(ecrdt_txn *t, const char *bucket, slice key, int64_t by,
 int counter_plan(ecrdt_txn *t, const ecrdt_op *op, uint64_t batch) {
     int rc;
     struct item_key hk;
-    struct keyhead *h = edit_head(t, op->bucket, op->key, &hk, &rc);
+    bool adds = op->op == ECRDT_OP_COUNTER_ADD;
+    struct keyhead *h = edit_head(t, op->bucket, adds, op->key, &hk, &rc);
     if (!h)
         return rc;
     if (h->plan_batch != batch) {
         h->plan_batch = batch;
         h->plan = (struct counter_sum){keyhead_total(h), h->inc, h->dec};
     }
-    if (op->op == ECRDT_OP_COUNTER_RESET) {
+    if (!adds) {
         h->plan.total = 0; /* inc and dec stay: a reset raises the floors */
         return ECRDT_OK;
     }

@@ -45,6 +45,39 @@ static void an_empty_batch_is_fine(void **state) {
     assert_ok(ecrdt_commit(t));
 }
 
+static int count_bucket(void *ctx, const void *name, size_t len) {
+    (void)name, (void)len;
+    ++*(int *)ctx;
+    return 0;
+}
+
+/* As with single calls, what only takes away makes no bucket. */
+static void taking_away_makes_no_bucket(void **state) {
+    (void)state;
+    int n = 0;
+    const ecrdt_op away[] = {
+        OP(REG_DEL, "k", "", 0), OP(SET_REMOVE, "s", "a", 0),
+        OP(SET_CLEAR, "s", "", 0), OP(COUNTER_RESET, "c", "", 0)};
+    const ecrdt_op both[] = {OP(COUNTER_RESET, "c", "", 0),
+                             OP(REG_DEL, "k", "", 0),
+                             OP(COUNTER_ADD, "c", "", 3)};
+    ecrdt_txn *t = kit_write(0);
+    assert_ok(ecrdt_apply(t, away, sizeof away / sizeof *away));
+    assert_ok(ecrdt_commit(t));
+    assert_ok(ecrdt_buckets(kit(0), count_bucket, &n));
+    assert_int_equal(n, 0);
+    t = kit_write(0);
+    assert_ok(ecrdt_apply(t, both, sizeof both / sizeof *both));
+    assert_ok(ecrdt_commit(t));
+    assert_int_equal(kit_value(0, "c"), 3);
+    ecrdt_op op = away[0];
+    op.bucket = ""; /* a bad name is one all the same */
+    t = kit_write(0);
+    assert_code(ECRDT_EINVAL, ecrdt_apply(t, &op, 1));
+    ecrdt_abort(t);
+    kit_sound(0);
+}
+
 static void full_batches_are_taken(void **state) {
     (void)state;
     ecrdt_op *ops = calloc(ECRDT_MAX_BATCH, sizeof *ops);
@@ -222,6 +255,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(every_operation_works),
         kit_test(an_empty_batch_is_fine),
+        kit_test(taking_away_makes_no_bucket),
         kit_test(full_batches_are_taken),
         kit_test(all_or_none),
         kit_test(counters_are_planned),
