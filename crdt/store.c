@@ -338,14 +338,17 @@ static int open_files(ecrdt_store *s, const ecrdt_options *o) {
 
 int store_exposing(ecrdt_store *s, struct os_lock **out) {
     int rc = ECRDT_OK;
+    *out = s->lock;
+    if (s->lock) /* not through the gate: an open of any store holds it */
+        return ECRDT_OK;
     pthread_mutex_lock(&table_gate);
-    if (!s->lock && !s->exposing) {
+    if (!s->exposing) {
         rc = os_lock_open(s->path, "lock.ecrdt", DEFAULT_MODE & 0666,
                           &s->exposing);
         if (rc < 0 && errno == EROFS)
             rc = ECRDT_OK; /* nobody writes here */
     }
-    *out = s->lock ? s->lock : s->exposing;
+    *out = s->exposing;
     pthread_mutex_unlock(&table_gate);
     return rc;
 }

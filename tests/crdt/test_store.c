@@ -2,6 +2,8 @@
  * durability levels, and what is refused. */
 #include "crdt/store.h"
 #include "tests/crdt/kit.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -227,6 +229,46 @@ static void a_commit_wakes_who_watches(void **state) {
                 before.st_mtim.tv_sec != after.st_mtim.tv_sec);
 }
 
+struct opener {
+    ecrdt_options o;
+    ecrdt_store *s;
+    atomic_bool done;
+};
+
+static void *open_slowly(void *ctx) {
+    struct opener *op = ctx;
+    op->s = ecrdt_open(kit_path(1), &op->o);
+    atomic_store(&op->done, true);
+    return NULL;
+}
+
+/* One store's snapshots do not wait while another store is made, whose lock
+ * somebody has. */
+static void exposing_waits_for_no_open(void **state) {
+    (void)state;
+    struct opener op = {.o = ECRDT_OPTIONS_INIT};
+    struct os_lock *lock;
+    pthread_t thread;
+    ecrdt_txn *t;
+    kit_set(0, "k", "v");
+    op.o.flags = ECRDT_EPHEMERAL;
+    op.o.max_bytes = UINT64_C(1) << 30;
+    op.o.lock_timeout_ms = 20000;
+    assert_int_equal(mkdir(kit_path(1), 0770), 0);
+    assert_ok(os_lock_open(kit_path(1), "lock.ecrdt", 0660, &lock));
+    assert_ok(os_lock_take(lock, 2000, kit_path(1)));
+    assert_int_equal(pthread_create(&thread, NULL, open_slowly, &op), 0);
+    while (!os_lock_waiters(lock) && !atomic_load(&op.done))
+        usleep(1000);
+    assert_ok(replica_expose(kit(0), &t));
+    ecrdt_abort(t);
+    assert_false(atomic_load(&op.done));
+    os_lock_give(lock);
+    pthread_join(thread, NULL);
+    os_lock_close(lock);
+    kit_stores[1] = assert_handle(op.s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(options_are_checked),
@@ -240,6 +282,7 @@ int main(void) {
         kit_test(foreign_files_are_refused),
         kit_test(a_small_limit_fills_up),
         kit_test(a_commit_wakes_who_watches),
+        kit_test(exposing_waits_for_no_open),
     };
     return TEST_RUN(tests);
 }
