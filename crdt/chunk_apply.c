@@ -301,9 +301,9 @@ static int apply_to_range(struct apply *a, const struct chunk_part *p,
     if (rc == ECRDT_OK && (news || a->forks.n)) {
         rc = fork_raise(a->t, a->bk, a->c, p, here, &a->forks);
         a->changed = a->bk->ranges_dirty = true;
+        if (rc == ECRDT_OK && a->forks.n)
+            fork_log(a->t, a->bk, &a->forks);
     }
-    if (a->forks.n)
-        fork_log(a->t, a->bk, &a->forks);
     forks_free(&a->forks);
     return rc < 0 ? rc : ECRDT_OK;
 }

@@ -167,7 +167,6 @@ int fork_judge(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
             continue;
         vv_heads(&p->base, y->origin, &nb);
         if (!p->complete || nb)
-
             return 1; /* they have to see it and send all */
         rc = add_fork(t, bk, c, y, n, x, nx, fs);
         if (rc < 0)

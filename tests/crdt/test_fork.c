@@ -104,6 +104,29 @@ static void counters_merge_to_the_maximum(void **state) {
     assert_int_equal(kit_value(0, "n"), 17);
 }
 
+/* A merged entry is not marked as one whose origin said goodbye: the other
+ * branch did not, and may go on. A tomb in its place would have what was folded
+ * counted again. */
+static void a_goodbye_of_one_branch_is_none_of_both(void **state) {
+    ecrdt_fold_report did;
+    (void)state;
+    kit_count(0, "n", 10);
+    kit_pull(2, 0);
+    kit_pull(3, 0);
+    twins_copy(0, 1);
+    kit_count(1, "n", 7);
+    kit_pull(3, 1);
+    kit_count(1, "n", 3);
+    assert_ok(ecrdt_retire(kit(0)));
+    kit_pull(2, 0);
+    twins_meet(2, 3);
+    assert_int_equal(kit_value(2, "n"), 17);
+    assert_ok(ecrdt_fold(kit(2), ECRDT_FOLD_CLAIM, &did));
+    assert_int_equal(kit_value(2, "n"), 17);
+    twins_meet(2, 1); /* the copy counted on before it noticed */
+    assert_int_equal(kit_value(2, "n"), 20);
+}
+
 /* What a twin wrote outside of what it holds looks covered by the numbers of
  * the other: the twin that sees it narrows again there, and a keeper is asked.
  */
@@ -153,6 +176,49 @@ static void a_delta_across_a_fork_is_refused(void **state) {
     kit_expect(2, "r", "right");
     ranges_free(&before);
     buf_free(&out);
+}
+
+/* A complete part of other branches of two origins; its base has one of them
+ * or none. */
+static struct chunk_report meet_two_forks(bool seen) {
+    struct chain_list l = {.n = 1};
+    struct chunk c;
+    forge_begin(&c);
+    struct chunk_part *p = forge_part(&c);
+    p->complete = true;
+    if (seen)
+        assert_ok(vv_raise(&p->base, forge_origin(6), 2, 20));
+    assert_ok(vv_raise(&p->clk, forge_origin(5), 4, 40));
+    assert_ok(vv_raise(&p->clk, forge_origin(6), 4, 40));
+    l.top = p->clk.e[0];
+    buf_put(&c.pairs, &(struct chain_pair){1, 10}, 16);
+    assert_ok(alloc_grow(&c.lists, &c.cap_lists, 1, sizeof l));
+    c.lists[c.n_lists++] = l;
+    c.told = true;
+    forge_item(&c, forge_id("other"));
+    forge_event(&c, forge_origin(5), 4, "v");
+    return forge_apply(0, &c);
+}
+
+/* Only what was merged is told and counted: a part that fits one of two forks
+ * is left out whole, again and again. */
+static void a_fork_that_does_not_fit_is_no_merge(void **state) {
+    struct chunk c;
+    (void)state;
+    forge_begin(&c);
+    struct chunk_part *p = forge_part(&c);
+    for (uint8_t i = 5; i < 7; i++)
+        assert_ok(vv_raise(&p->clk, forge_origin(i), 3, 3));
+    forge_item(&c, forge_id("k"));
+    forge_event(&c, forge_origin(5), 3, "v");
+    assert_int_equal(forge_apply(0, &c).applied, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(meet_two_forks(true).ahead, 1);
+    kit_expect(0, "other", NULL);
+    assert_int_equal(merges(0), 0);
+    assert_int_equal(meet_two_forks(false).applied, 2);
+    kit_expect(0, "other", "v");
+    assert_int_equal(merges(0), 1);
 }
 
 /* Store 2 has merged the branches of 0 and 1. What 0 built for it before does
@@ -312,8 +378,10 @@ int main(void) {
         kit_test(twins_that_meet_part),
         kit_test(peers_of_twins_merge),
         kit_test(counters_merge_to_the_maximum),
+        kit_test(a_goodbye_of_one_branch_is_none_of_both),
         kit_test(what_a_twin_wrote_outside_is_doubted),
         kit_test(a_delta_across_a_fork_is_refused),
+        kit_test(a_fork_that_does_not_fit_is_no_merge),
         kit_test(heads_that_numbers_cannot_compare),
         kit_test(a_merged_branch_is_no_lag),
         kit_test(counted_past_a_rollback),
