@@ -147,14 +147,26 @@ static int add_events(struct build *b, struct chunk_item *item) {
     return rc;
 }
 
+/* Would b->it, of so many bytes, be too much for any receiver? Half of the
+ * bytes is left for clocks and chains; what no store merges fits the other
+ * half. */
+static bool over_limits(const struct build *b, size_t size) {
+    const struct chunk *c = &b->c;
+    return c->n_items >= CHUNK_MAX_ITEMS ||
+           c->n_events + b->it.n > CHUNK_MAX_EVENTS ||
+           c->n_origins + b->it.n > CHUNK_MAX_ORIGINS ||
+           b->bytes + size > CHUNK_MAX_BYTES / 2;
+}
+
 /* Past the cap on cuts a chunk runs on to the end of its stretch: the budget
  * is soft there (PROTOCOL 5). */
 static bool over_budget(const struct build *b, size_t size) {
     size_t n = b->c.n_items;
-    if (!b->may_cut)
-        return n >= CHUNK_MAX_ITEMS;
-    return n && (n >= b->budget->max_items ||
-                 b->bytes + size > b->budget->max_bytes);
+    if (n && over_limits(b, size))
+        return true;
+    return n && b->may_cut &&
+           (n >= b->budget->max_items ||
+            b->bytes + size > b->budget->max_bytes);
 }
 
 /* Ends the chunk before id, and before all items of id's key, so that a key

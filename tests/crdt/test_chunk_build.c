@@ -230,6 +230,100 @@ static void past_the_cap_on_cuts_a_chunk_ends_at_a_cut(void **state) {
     buf_free(&out);
 }
 
+/* A peer past the cap on cuts, all of them below "b". */
+static void cut_past_the_cap(struct ranges *peer) {
+    assert_ok(ranges_init(peer));
+    for (uint64_t i = 1; i < CHUNK_MAX_CUTS + 2; i++) {
+        char key[16];
+        size_t at;
+        snprintf(key, sizeof key, "a%04d", (int)i);
+        assert_ok(ranges_cut(peer, forge_id(key), 0, &at));
+        assert_ok(vv_raise(&peer->r[at].clk, forge_origin(7), i, i));
+    }
+}
+
+/* What runs on is taken by a receiver still: it does not decode more bytes. */
+static void what_runs_on_keeps_to_the_limit_of_bytes(void **state) {
+    enum { ITEMS = 65 };
+    struct chunk_budget b = {CHUNK_BULK_BYTES, CHUNK_BULK_ITEMS};
+    struct ranges peer = {0};
+    struct buf out = {0};
+    struct chunk c = {0};
+    struct chunk_built built;
+    uint32_t items = 0;
+    (void)state;
+    for (int i = 0; i < ITEMS; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "b%02d", i);
+        ecrdt_txn *t = kit_write(0);
+        assert_ok(ecrdt_reg_set(t, KIT_B, slice_str(key),
+                                kit_fill(ECRDT_MAX_VALUE, 'v')));
+        assert_ok(ecrdt_commit(t));
+    }
+    cut_past_the_cap(&peer);
+    while (next(0, &peer, b, NULL, &out, &c, &built)) {
+        assert_in_range(out.len, 1, CHUNK_MAX_BYTES);
+        items += built.items;
+    }
+    assert_int_equal(items, ITEMS);
+    ranges_free(&peer);
+    buf_free(&out);
+}
+
+enum { SIBLINGS = 8, STRETCH = CHUNK_MAX_EVENTS / SIBLINGS / 2 };
+
+static slice numbered_id(struct item_key *k, int i) {
+    char key[16];
+    snprintf(key, sizeof key, "b%06d", i);
+    item_key_make(k, 0, slice_str(key), TAG_REGISTER);
+    return item_key_id(k);
+}
+
+/* Puts the registers of one stretch into store 0. */
+static void put_siblings(int from, int to, int most) {
+    struct item_key *keys = calloc((size_t)STRETCH, sizeof *keys), hi;
+    struct chunk c;
+    assert_non_null(keys);
+    forge_begin(&c);
+    struct chunk_part *p = forge_part(&c);
+    forge_bounds(p, numbered_id(keys, from), numbered_id(&hi, to));
+    for (uint8_t o = 1; o <= SIBLINGS; o++)
+        assert_ok(
+            vv_raise(&p->clk, forge_origin(o), (uint64_t)most, (uint64_t)most));
+    for (int i = from; i < to; i++) {
+        forge_item(&c, numbered_id(&keys[i - from], i));
+        for (uint8_t o = 1; o <= SIBLINGS; o++)
+            forge_event(&c, forge_origin(o), (uint64_t)i + 1, "v");
+    }
+    assert_int_equal(forge_apply(0, &c).applied, to - from);
+    free(keys);
+}
+
+/* Nor more events. */
+static void what_runs_on_keeps_to_the_limit_of_events(void **state) {
+    enum { ITEMS = 2 * STRETCH + 1 };
+    struct chunk_budget b = {CHUNK_BULK_BYTES, CHUNK_BULK_ITEMS};
+    struct ranges peer = {0};
+    struct buf out = {0};
+    struct chunk c = {0};
+    struct chunk_built built;
+    uint32_t items = 0;
+    size_t most = 0;
+    (void)state;
+    put_siblings(0, STRETCH, ITEMS);
+    put_siblings(STRETCH, 2 * STRETCH, ITEMS);
+    put_siblings(2 * STRETCH, ITEMS, ITEMS);
+    cut_past_the_cap(&peer);
+    while (next(0, &peer, b, NULL, &out, &c, &built)) {
+        items += built.items;
+        most = c.n_events > most ? c.n_events : most;
+    }
+    assert_int_equal(items, ITEMS);
+    assert_int_equal(most, CHUNK_MAX_EVENTS);
+    ranges_free(&peer);
+    buf_free(&out);
+}
+
 /* What the peer knows goes without its payload, beside what it does not. */
 static void known_payloads_stay_here(void **state) {
     (void)state;
@@ -413,6 +507,8 @@ int main(void) {
         kit_test(budgets_of_bytes),
         kit_test(a_cut_falls_between_keys),
         kit_test(past_the_cap_on_cuts_a_chunk_ends_at_a_cut),
+        kit_test(what_runs_on_keeps_to_the_limit_of_bytes),
+        kit_test(what_runs_on_keeps_to_the_limit_of_events),
         kit_test(known_payloads_stay_here),
         kit_test(below_the_floor_a_part_is_complete),
         kit_test(a_tail_skips_only_what_arrived),
