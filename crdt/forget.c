@@ -3,6 +3,7 @@
 #include "crdt/forget.h"
 #include "crdt/clocks.h"
 #include "crdt/door.h"
+#include "crdt/items.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mutant.h"
@@ -57,8 +58,19 @@ static int empty_clocks(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi) {
 }
 
 int forget_any(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi) {
-    struct item_key k;
-    return door_next(t, bk, lo, hi, &k);
+    struct item_key at;
+    struct items w;
+    slice key, rec;
+    item_key_set(&at, bk->id, lo, 0);
+    key = item_key_db(&at);
+    int rc = items_open(&w, t);
+    if (rc == ECRDT_OK)
+        rc = items_seek(&w, &key, &rec);
+    if (rc == 1)
+        rc = item_key_in(key, bk->id) &&
+             (!hi.len || slice_cmp(item_key_id_of(key), hi) < 0);
+    items_close(&w);
+    return rc;
 }
 
 int forget_look(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,

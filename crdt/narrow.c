@@ -18,20 +18,35 @@ struct narrow {
     ecrdt_txn *t;
     struct bucket *bk;
     struct held h;
+    struct ranges others;
     const uint8_t *me;
     const struct keeper *keepers;
     size_t n;
     struct narrowed *out;
     uint64_t floor; /* of this incarnation's events */
+    bool look;      /* change nothing */
 };
 
 static slice least(slice a, slice b) {
     return !a.len ? b : !b.len || slice_cmp(a, b) <= 0 ? a : b;
 }
 
+/* The ranges of a bucket without this store's own entry. */
+static int load_others(ecrdt_txn *t, struct bucket *bk, struct ranges *others) {
+    int rc = clocks_load(t, bk);
+    const uint8_t *me = rc < 0 ? NULL : origin_id(t, bk->head.me);
+    if (!me)
+        return db_err(t->db);
+    rc = ranges_copy(others, &bk->rs);
+    for (size_t i = 0; i < others->n && rc == ECRDT_OK; i++)
+        rc = vv_set_heads(&others->r[i].clk, me, NULL, 0);
+    return rc;
+}
+
 /* Calls fn for each stretch outside of h that has items or a clock of others;
  * fn: 0 = go on, else it is the result. */
 static int each_stretch(ecrdt_txn *t, struct bucket *bk, const struct held *h,
+                        const struct ranges *others,
                         int (*fn)(void *ctx, const struct stretch *s),
                         void *ctx) {
     struct spans in = {0}, rest = {0};
@@ -41,11 +56,11 @@ static int each_stretch(ecrdt_txn *t, struct bucket *bk, const struct held *h,
     for (size_t i = 0; i < rest.n && !rc; i++) {
         slice at, end;
         spans_at(&rest, i, &at, &end);
-        for (size_t r = ranges_find(&bk->was, at); !rc && r < bk->was.n; r++) {
-            const struct item_id *hi = ranges_hi(&bk->was, r);
+        for (size_t r = ranges_find(others, at); !rc && r < others->n; r++) {
+            const struct item_id *hi = ranges_hi(others, r);
             slice none = slice_of(NULL, 0);
             struct stretch s = {at, least(hi ? item_id_slice(hi) : none, end),
-                                &bk->was.r[r].clk};
+                                &others->r[r].clk};
             int any = s.clk->n ? 1 : forget_any(t, bk, s.lo, s.hi);
             rc = any == 1 ? fn(ctx, &s) : any;
             at = s.hi;
@@ -65,10 +80,15 @@ static int found_one(void *ctx, const struct stretch *s) {
 
 int narrow_outside(ecrdt_txn *t, const struct held *h) {
     struct bucket *bk;
+    struct ranges others = {0};
     int rc = txn_bucket(t, h->bucket, false, &bk);
-    if (rc == 1)
-        rc = clocks_load(t, bk) < 0 ? db_err(t->db) : 1;
-    return rc <= 0 ? rc : each_stretch(t, bk, h, found_one, NULL);
+    if (rc <= 0)
+        return rc;
+    rc = load_others(t, bk, &others);
+    if (rc == ECRDT_OK)
+        rc = each_stretch(t, bk, h, &others, found_one, NULL);
+    ranges_free(&others);
+    return rc;
 }
 
 /* ---- who keeps a stretch --------------------------------------------------
@@ -137,7 +157,7 @@ static int missing_there(const struct narrow *w, const struct keeper *k,
     struct spans within = {0};
     int rc = spans_add(&within, s->lo, s->hi);
     if (rc == ECRDT_OK)
-        *missing = ranges_missing_in(&w->bk->was, k->clock, &within);
+        *missing = ranges_missing_in(&w->others, k->clock, &within);
     spans_free(&within);
     if (MUTANT(narrowown))
         *missing = own_there(k, s, w->me) < w->bk->head.seq;
@@ -186,6 +206,7 @@ static int find_keeper(struct narrow *w, const struct stretch *s) {
         out->keeper = best;
         out->missing = fewest;
         out->ask = ask;
+        out->asks = ask.heads.n > 0;
         return 0;
     }
     placed_free(&ask);
@@ -244,21 +265,23 @@ static int forget_piece(struct narrow *w, const struct stretch *s,
 static int leave(void *ctx, const struct stretch *s) {
     struct narrow *w = ctx;
     struct piece p = {.w = w};
-    int rc = find_keeper(w, s);
-    if (rc <= 0)
-        return rc;
-    if (w->h.since != w->bk->head.me + 1)
-        return begin_act(w);
+    bool begun = w->h.since == w->bk->head.me + 1;
+    int rc = ECRDT_OK;
     p.own = w->floor; /* an own tomb that is gone may have been here */
-    rc = p.own ? 1 : forget_look(w->t, w->bk, s->lo, s->hi, look, &p);
-    if (rc < 0)
+    if (begun && !p.own && !w->look)
+        rc = forget_look(w->t, w->bk, s->lo, s->hi, look, &p);
+    bool piece = !p.own || p.items;
+    if (rc < 0 || (begun && !piece && w->h.renewals >= NARROW_RENEWALS))
+        return rc < 0 ? rc : 0; /* it stays */
+    rc = find_keeper(w, s);
+    if (rc != 1 || w->look)
         return rc;
-    if (!p.own || p.items)
-        return forget_piece(w, s, &p);
-    return w->h.renewals < NARROW_RENEWALS ? begin_act(w) : 0;
+    return begun && piece ? forget_piece(w, s, &p) : begin_act(w);
 }
 
 static int finished(struct narrow *w) {
+    if (w->look)
+        return 1;
     w->h.narrowing = false;
     w->h.since = 0;
     w->h.renewals = 0;
@@ -271,19 +294,20 @@ static int finished(struct narrow *w) {
 
 static int narrow(struct narrow *w) {
     struct vv floor = {0};
-    int rc = clocks_load(w->t, w->bk);
+    int rc = load_others(w->t, w->bk, &w->others);
     w->me = rc < 0 ? NULL : origin_id(w->t, w->bk->head.me);
     if (!w->me)
-        return db_err(w->t->db);
+        return rc < 0 ? rc : db_err(w->t->db);
     rc = clocks_vector(w->t, w->bk, CLOCK_FLOOR, &floor);
     w->floor = vv_seq(&floor, w->me);
     vv_free(&floor);
-    return rc < 0 ? rc : each_stretch(w->t, w->bk, &w->h, leave, w);
+    return rc < 0 ? rc : each_stretch(w->t, w->bk, &w->h, &w->others, leave, w);
 }
 
-int narrow_step(ecrdt_txn *t, const char *bucket, const struct keeper *keepers,
-                size_t n, struct narrowed *out) {
-    struct narrow w = {.t = t, .keepers = keepers, .n = n, .out = out};
+static int step(ecrdt_txn *t, const char *bucket, bool look_only,
+                const struct keeper *keepers, size_t n, struct narrowed *out) {
+    struct narrow w = {
+        .t = t, .keepers = keepers, .n = n, .out = out, .look = look_only};
     *out = (struct narrowed){0};
     int rc = held_load(t, bucket, &w.h);
     if (rc < 0 || !w.h.narrowing) {
@@ -296,5 +320,16 @@ int narrow_step(ecrdt_txn *t, const char *bucket, const struct keeper *keepers,
     if (!rc && !out->waits)
         rc = finished(&w);
     held_free(&w.h);
+    ranges_free(&w.others);
     return rc < 0 ? db_stick(t->db, rc) : rc;
+}
+
+int narrow_look(ecrdt_txn *t, const char *bucket, const struct keeper *keepers,
+                size_t n, struct narrowed *out) {
+    return step(t, bucket, true, keepers, n, out);
+}
+
+int narrow_step(ecrdt_txn *t, const char *bucket, const struct keeper *keepers,
+                size_t n, struct narrowed *out) {
+    return step(t, bucket, false, keepers, n, out);
 }

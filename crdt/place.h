@@ -6,10 +6,13 @@
 #include "crdt/fingerprint.h"
 #include "crdt/store.h"
 
-enum { PLACE_HEADS = 128 }; /* in one question, but for those of one origin */
+/* In one question, but for those of one origin: a look at each follows a chain
+ * of some thousand pairs at worst. */
+enum { PLACE_HEADS = 16 };
 
-/* Heads that lie on the chains of one keeper everywhere in [lo, hi). What a
- * keeper has once said of itself stays true. Zero-initialise, placed_free(). */
+/* Heads on the ids from lo to hi: those that a keeper is asked about, or that
+ * it has said to lie on its chains everywhere there. That stays true until the
+ * keeper's own clock falls. Zero-initialise, placed_free(). */
 struct placed {
     struct item_id lo, hi; /* an empty hi is no upper bound */
     struct vv heads;

@@ -195,8 +195,10 @@ static void batch_done(struct batch *b) {
             apply_can_prune(b->sessions, b->n_sessions, s, c->mirror))
             c->mirror->pruned = true; /* it closes a circle of links */
         session_consumed(s, &b->taken[i].report);
-        session_resume(s, b->now_ms);
     }
+    /* What is read now may end a session, and its inbox with it. */
+    for (size_t i = 0; i < b->n; i++)
+        session_resume(b->taken[i].s, b->now_ms);
 }
 
 static void pause_busy(struct apply *a, uint64_t now_ms) {

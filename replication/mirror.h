@@ -2,6 +2,7 @@
  * heard, what is on its way, what may be sent next. */
 #ifndef REPLICATION_MIRROR_H
 #define REPLICATION_MIRROR_H
+#include "crdt/place.h"
 #include "crdt/spans.h"
 #include "replication/clock_fp.h"
 #include "replication/message.h"
@@ -64,6 +65,8 @@ struct mirror {
     uint64_t seen;          /* version of view last compared with peer */
     uint64_t not_before_ms; /* no chunk earlier than this */
     unsigned fruitless;     /* chunks in a row that changed nothing there */
+    struct placed placed;   /* what the peer said of heads of ours */
+    uint64_t place_at_ms;   /* it is not asked earlier */
     bool unchecked;         /* heard, and not yet looked at for clones */
     bool look;              /* the peer may lack something */
     bool bulk;              /* the last chunk left something behind */

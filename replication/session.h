@@ -18,7 +18,7 @@ enum {
     SESSION_FLIGHT_MAX = 64,        /* number of chunks in flight */
     SESSION_HELD_MS = 250,          /* a held bulk may send this often ... */
     SESSION_HELD_ITEMS = 64,        /* ... so many items */
-    SESSION_ASKS_MAX = 4,           /* FP, WANT, PLACE that wait; SAME */
+    SESSION_ASKS_MAX = 8,           /* FP, WANT, PLACE that wait; SAME */
     SESSION_PLACE_MS = 1000,        /* after a range was sent for a place */
     SESSION_TALK_MS = 60000,        /* silence that ends a talk */
     SESSION_TALK_WAIT_MS = 2000,    /* for the CLOCK that follows one */
@@ -77,13 +77,11 @@ struct session_raise {
     struct session_raise *next;
 };
 
-/* One keeper's bucket at a time is asked about heads, and what was last said.
- */
+/* The question about heads that is under way: one on a link. */
 struct session_place {
-    struct mirror *asked_of, *said_of; /* NULL: none */
-    uint64_t number;                   /* of the question */
-    uint64_t not_before_ms;            /* what lay off is on its way */
-    struct placed asked, said;
+    struct mirror *m; /* NULL: none */
+    uint64_t number;
+    struct placed asked;
 };
 
 /* A talk about fingerprints: who began it is one side, FPs go to and fro. */

@@ -6,7 +6,7 @@ int session_ask_place(struct session *s, struct mirror *m, struct placed *ask,
                       struct buf *scratch, uint64_t now_ms) {
     struct session_place *p = &s->place;
     struct fp q = {.gen = p->number + 1};
-    if (p->asked_of || now_ms < p->not_before_ms)
+    if (p->m || now_ms < m->place_at_ms)
         return 0;
     int rc = place_ask(ask, m->bucket, &q);
     if (!rc)
@@ -15,21 +15,15 @@ int session_ask_place(struct session *s, struct mirror *m, struct placed *ask,
     if (rc < 0)
         return rc;
     p->number++;
-    p->asked_of = m;
+    p->m = m;
     p->asked = *ask;
     *ask = (struct placed){0};
     return 0;
 }
 
-const struct placed *session_placed(const struct session *s,
-                                    const struct mirror *m) {
-    return s->place.said_of == m ? &s->place.said : NULL;
-}
-
 void session_place_drop(struct session *s) {
     placed_free(&s->place.asked);
-    placed_free(&s->place.said);
-    s->place.asked_of = s->place.said_of = NULL;
+    s->place.m = NULL;
 }
 
 int session_on_place(struct session *s, slice body, uint64_t now_ms) {
@@ -76,22 +70,17 @@ int session_on_placed(struct session *s, slice body, uint64_t now_ms) {
     struct fp m = {0};
     struct mirror *mirror;
     int rc = session_take_fp(s, MESSAGE_PLACED, body, &m, &mirror);
-    if (!rc &&
-        (p->asked_of != mirror || m.gen != p->number || outside(&p->asked, &m)))
+    if (!rc && (p->m != mirror || m.gen != p->number || outside(&p->asked, &m)))
         rc = err_set(ECRDT_EPEER, "the peer answered a place message that was "
                                   "not sent");
     if (!rc && m.n) {
         rc = send_whole(s, mirror, &m);
-        placed_free(&p->asked);
-        p->not_before_ms = now_ms + SESSION_PLACE_MS;
+        mirror->place_at_ms = now_ms + SESSION_PLACE_MS;
     } else if (!rc) {
-        if (p->said_of != mirror)
-            placed_free(&p->said);
-        p->said_of = mirror;
-        rc = placed_add(&p->said, &p->asked);
+        rc = placed_add(&mirror->placed, &p->asked);
     }
     if (!rc)
-        p->asked_of = NULL;
+        session_place_drop(s);
     fp_free(&m);
     return rc;
 }

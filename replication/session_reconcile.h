@@ -62,13 +62,11 @@ void session_talks_drop(struct session *s);
 int session_on_place(struct session *s, slice body, uint64_t now_ms);
 int session_on_placed(struct session *s, slice body, uint64_t now_ms);
 
-/* Asks the peer about heads of m's bucket, unless a question is under way; ask
- * is emptied then. 0 or a negative code. */
+/* Asks the peer about heads of m's bucket (ask is emptied then), unless a
+ * question is under way or it is too early. 0 or a negative code. */
 int session_ask_place(struct session *s, struct mirror *m, struct placed *ask,
                       struct buf *scratch, uint64_t now_ms);
 
-/* What the peer has said of m's bucket last; NULL: nothing. */
-const struct placed *session_placed(const struct session *s,
-                                    const struct mirror *m);
+/* Ends the question that is under way. */
 void session_place_drop(struct session *s);
 #endif

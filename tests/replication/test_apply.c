@@ -154,6 +154,36 @@ static void send_beyond(struct world *w, struct puppet *p,
     ranges_free(peer);
 }
 
+/* When the inbox has room again the next message is read: a bad one ends the
+ * session while chunks of it are still to be told as consumed. */
+static void what_is_read_next_may_end_the_session(void **state) {
+    static uint8_t zeros[SESSION_INBOX_MAX];
+    struct world w;
+    struct puppet p;
+    struct ranges none = {0};
+    (void)state;
+    world_open(&w, 2);
+    world_fill(&w, 0, "b", "k", 1, 100000);
+    puppet_open(&w, &p, 0, 1);
+    puppet_send(&w, &p, MESSAGE_CLOCKS_DONE, slice_of(NULL, 0));
+    send_beyond(&w, &p, &none);
+    send_beyond(&w, &p, &none);
+    struct session *s = p.other->s;
+    struct buf b = {0};
+    message_chunk_encode(&b, "b", false, slice_of(NULL, 0),
+                         slice_of(zeros, SESSION_INBOX_MAX - s->inbox_bytes));
+    puppet_send(&w, &p, MESSAGE_CHUNK, buf_slice(&b));
+    assert_false(session_wants_read(s));
+    puppet_send(&w, &p, MESSAGE_CLOCKS_DONE, slice_of(NULL, 0)); /* again */
+    world_run(&w, 50);
+    assert_int_equal(s->bye, BYE_PROTOCOL);
+    assert_true(world_has(&w, 1, "b", "k000000"));
+    buf_free(&b);
+    ranges_free(&none);
+    puppet_close(&w, &p);
+    world_close(&w);
+}
+
 /* A chunk that builds on what is not here is put aside, not waited for. */
 static void what_does_not_fit_makes_room(void **state) {
     struct world w;
@@ -209,6 +239,7 @@ int main(void) {
         cmocka_unit_test(the_inbox_is_bounded),
         cmocka_unit_test(a_full_store_stops_pulling_only),
         cmocka_unit_test(bad_chunks_hurt_their_sender_only),
+        cmocka_unit_test(what_is_read_next_may_end_the_session),
         cmocka_unit_test(what_does_not_fit_makes_room),
         cmocka_unit_test(many_small_chunks_share_a_transaction),
     };

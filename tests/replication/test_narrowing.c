@@ -204,6 +204,71 @@ static void a_core_that_is_further_is_asked(void **state) {
     world_close(&w);
 }
 
+/* Each bucket has a question of its own, one after the other. */
+static void two_buckets_are_asked_about_in_turn(void **state) {
+    struct world w;
+    (void)state;
+    begin(&w, 2);
+    struct world_link *l = world_connect(&w, EDGE, CORE);
+    world_settle(&w, 5000);
+    world_cut(&w, l);
+    assert_code(1, ecrdt_unsubscribe(w.node[EDGE].s, "b"));
+    assert_code(1, ecrdt_unsubscribe(w.node[EDGE].s, "other"));
+    world_set(&w, CORE, "b", "more", "x");
+    world_set(&w, CORE, "other", "more", "x");
+    l = world_connect(&w, EDGE, CORE);
+    world_run(&w, 2000);
+    assert_false(leaving(&w, EDGE));
+    assert_int_equal(items(&w, EDGE), 0);
+    assert_int_equal(l->end[0].s->place.number, 2);
+    world_close(&w);
+}
+
+/* What was said holds until the keeper's clock falls, or what it holds. */
+static void a_keeper_that_forgets_is_asked_again(void **state) {
+    struct world w;
+    (void)state;
+    for (int how = 0; how < 2; how++) {
+        begin(&w, 2);
+        struct world_link *l = world_connect(&w, EDGE, CORE);
+        world_settle(&w, 5000);
+        struct mirror *m = mirrors_find(&l->end[0].s->mirrors, "b");
+        assert_ok(vv_raise(&m->placed.heads, origin(&w, CORE).b, 1, 1));
+        world_set(&w, CORE, "b", "a/1", "x");
+        world_settle(&w, 5000);
+        assert_int_equal(m->placed.heads.n, 1); /* further: it stays */
+        if (how)
+            subscribe(&w, CORE, "b", "a/", NULL);
+        else
+            assert_ok(ecrdt_forget(w.node[CORE].s, "b", slice_str("a/"), NULL));
+        world_run(&w, 200);
+        assert_int_equal(m->placed.heads.n, 0);
+        world_close(&w);
+    }
+}
+
+/* Who waits for a keeper does so without the writer lock. */
+static void waiting_takes_no_lock(void **state) {
+    struct world w;
+    (void)state;
+    begin(&w, 2);
+    struct world_link *l = world_connect(&w, EDGE, CORE);
+    world_settle(&w, 5000);
+    l->end[0].deaf = true; /* the acks do not come back */
+    world_set(&w, EDGE, "b", "b/1", "x");
+    world_run(&w, 100);
+    subscribe(&w, EDGE, "b", "a/", NULL);
+    world_run(&w, 10);
+    l->end[0].deaf = false;
+    l->end[1].deaf = true;
+    world_set(&w, EDGE, "b", "b/1", "y");
+    ecrdt_txn *t = assert_handle(ecrdt_write(w.node[EDGE].s));
+    world_run(&w, 3000);
+    ecrdt_abort(t);
+    assert_true(leaving(&w, EDGE));
+    world_close(&w);
+}
+
 /* A copy of the other store wrote on for the core, the other for the edge; both
  * are gone. The edge learns what the core lacks, and leaves it there first. */
 static void a_core_on_another_branch_gets_the_range(void **state) {
@@ -351,6 +416,9 @@ int main(void) {
         cmocka_unit_test(narrowing_forgets_what_the_core_keeps),
         cmocka_unit_test(narrowing_waits_for_a_core),
         cmocka_unit_test(a_core_that_is_further_is_asked),
+        cmocka_unit_test(two_buckets_are_asked_about_in_turn),
+        cmocka_unit_test(a_keeper_that_forgets_is_asked_again),
+        cmocka_unit_test(waiting_takes_no_lock),
         cmocka_unit_test(a_core_on_another_branch_gets_the_range),
         cmocka_unit_test(two_cores_do_not_rely_on_each_other),
         cmocka_unit_test(narrowing_ends_under_load),
