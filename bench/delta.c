@@ -46,7 +46,7 @@ static int export_for(ecrdt_store *from, ecrdt_store *to, struct bytes *delta) {
 /* Applies a delta; returns the seconds. items is how many it must change. */
 static double import_timed(ecrdt_store *to, const struct bytes *delta,
                            uint32_t items) {
-    ecrdt_import_report r = {0, 0, 0, 0};
+    ecrdt_import_report r = {0};
     double begin = now();
     int rc = ecrdt_import(to, slice(delta), &r);
     double took = now() - begin;

@@ -128,6 +128,7 @@ static int imported(struct cli *c, const ecrdt_import_report *r) {
     out_item_uint(c, "known", "known before", r->known);
     out_item_uint(c, "ahead", "ahead", r->ahead);
     out_item_uint(c, "refused", "refused", r->refused);
+    out_item_uint(c, "foreign", "not held here", r->foreign);
     out_end(c);
     if (r->ahead)
         out_error(0,
@@ -136,12 +137,18 @@ static int imported(struct cli *c, const ecrdt_import_report *r) {
                   r->ahead);
     if (r->refused)
         out_error(0, "%s", ecrdt_errmsg());
+    if (r->foreign)
+        out_error(0,
+                  "what lies outside of what this store holds was left out "
+                  "(parts: %u): widen what it holds by 'edgecrdt subscribe', "
+                  "or export by its own summary",
+                  r->foreign);
     return r->ahead || r->refused ? EXIT_NO : EXIT_YES;
 }
 
 int verb_import(struct cli *c) {
     struct memory m = {NULL, 0};
-    ecrdt_import_report report = {0, 0, 0, 0};
+    ecrdt_import_report report = {0};
     int code = read_file(c->n ? c->word[0] : NULL, &m);
     if (!code) {
         int rc = ecrdt_import(c->s, slice_of(m.data, m.len), &report);

@@ -287,6 +287,6 @@ int ecrdt_import(ecrdt_store *s, ecrdt_slice delta, ecrdt_import_report *r) {
         rc = ecrdt_commit(t);
     if (rc == ECRDT_OK && r)
         *r = (ecrdt_import_report){report.applied, report.known, report.ahead,
-                                   report.refused};
+                                   report.refused, report.foreign};
     return rc;
 }

@@ -430,6 +430,8 @@ typedef struct ecrdt_import_report {
     uint32_t ahead;   /* parts that build on something missing here: make
                          a new summary and ask again                       */
     uint32_t refused; /* parts that do not fit this store (errmsg says why) */
+    uint32_t foreign; /* parts with ids outside of what the store holds:
+                         those were left out                               */
 } ecrdt_import_report;
 
 /* Applies an export in one write transaction; repeats are harmless. r may be

@@ -73,12 +73,25 @@ static void bad_input_is_refused(void **state) {
     assert_int_equal(code, 0);
 }
 
+static void what_is_not_held_is_named(void **state) {
+    (void)state;
+    sh("% set far k v && % export --out far && @ -s part init >/dev/null && "
+       "@ -s part unsubscribe far >/dev/null && "
+       "@ -s part import --json far 2>&1");
+    assert_int_equal(code, 0);
+    assert_non_null(strstr(out, "outside of what this store holds"));
+    sh("@ -s part import --json far 2>/dev/null");
+    assert_int_equal(json_number(0, "applied"), 0);
+    assert_int_equal(json_number(0, "foreign"), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_stores_converge),
         cmocka_unit_test(nothing_new_is_small),
         cmocka_unit_test(json_carries_hex),
         cmocka_unit_test(large_exports_go_in_pieces),
+        cmocka_unit_test(what_is_not_held_is_named),
         cmocka_unit_test(bad_input_is_refused),
     };
     return TEST_RUN_WITH(tests, run_setup, run_teardown);

@@ -24,7 +24,7 @@ static int export(size_t i, slice sum, size_t max, struct buf *out) {
 }
 
 static ecrdt_import_report import(size_t i, slice delta) {
-    ecrdt_import_report r = {9, 9, 9, 9};
+    ecrdt_import_report r = {9, 9, 9, 9, 9};
     assert_ok(ecrdt_import(kit(i), delta, &r));
     return r;
 }
@@ -172,7 +172,7 @@ static void lost_and_reordered_deltas(void **state) {
 
 static void assert_refused(size_t i, slice delta) {
     uint64_t before = replica_txn_id(kit(i));
-    ecrdt_import_report r = {9, 9, 9, 9};
+    ecrdt_import_report r = {9, 9, 9, 9, 9};
     assert_code(ECRDT_ECORRUPT, ecrdt_import(kit(i), delta, &r));
     assert_int_equal(replica_txn_id(kit(i)), before);
     assert_int_equal(r.applied, 9); /* untouched */

@@ -103,7 +103,7 @@ static void deltas_by_hand(void **state) {
                     ecrdt_export(kit(1), buf_slice(&summary), 0, take, &delta));
         assert_ok(ecrdt_import(kit(0), buf_slice(&delta), &r));
         assert_int_equal(r.applied, round == 0);
-        assert_int_equal(r.ahead + r.refused, 0);
+        assert_int_equal(r.ahead + r.refused + r.foreign, 0);
     }
     assert_int_equal(delta.len, 16); /* the second time nothing at all */
     kit_expect(0, "a/1", "x");
@@ -124,12 +124,32 @@ static void deltas_by_hand(void **state) {
     buf_free(&delta);
 }
 
+/* What was exported for a store that holds all is not lost without a word. */
+static void an_import_says_what_is_not_held(void **state) {
+    struct buf delta = {0};
+    ecrdt_import_report r;
+    (void)state;
+    kit_set(1, "a/1", "x");
+    kit_set(1, "b/1", "y");
+    assert_code(0, subscribe(0, KIT_B, "a/"));
+    assert_code(0, ecrdt_export(kit(1), slice_of(NULL, 0), 0, take, &delta));
+    assert_ok(ecrdt_import(kit(0), buf_slice(&delta), &r));
+    assert_int_equal(r.applied, 1);
+    assert_int_equal(r.foreign, 1); /* its one part, partly */
+    assert_true(ecrdt_unsubscribe(kit(0), KIT_B) >= 0);
+    assert_ok(ecrdt_import(kit(0), buf_slice(&delta), &r));
+    assert_int_equal(r.applied + r.known + r.ahead + r.refused, 0);
+    assert_int_equal(r.foreign, 1);
+    buf_free(&delta);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(bad_arguments),
         kit_test(the_listing),
         kit_test(the_digest_of_a_prefix),
         kit_test(deltas_by_hand),
+        kit_test(an_import_says_what_is_not_held),
     };
     return TEST_RUN(tests);
 }
