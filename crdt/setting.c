@@ -61,8 +61,23 @@ int ecrdt_setting_get(ecrdt_store *s, enum ecrdt_setting which,
     return rc;
 }
 
-static int write_value(ecrdt_txn *t, const struct row *r, uint64_t value) {
+static int check_range(const struct row *r, uint64_t value) {
+    if (value >= r->min && value <= r->max)
+        return ECRDT_OK;
+    return err_set(ECRDT_ERANGE, "%s is %llu to %llu, not %llu", r->name,
+                   (unsigned long long)r->min, (unsigned long long)r->max,
+                   (unsigned long long)value);
+}
+
+int setting_write(ecrdt_txn *t, enum ecrdt_setting which, uint64_t value) {
+    const struct row *r = row_of(which);
+    uint64_t now;
     uint8_t b[8];
+    int rc = check_range(r, value);
+    if (rc == ECRDT_OK)
+        rc = setting_read(t, which, &now);
+    if (rc < 0 || now == value)
+        return rc;
     store64(b, value);
     buf_clear(&t->rec);
     buf_put(&t->rec, b, sizeof b);
@@ -73,16 +88,13 @@ int ecrdt_setting_set(ecrdt_store *s, enum ecrdt_setting which,
                       uint64_t value) {
     ecrdt_txn *t;
     int rc = known(s, which, "ecrdt_setting_set()");
-    const struct row *r = row_of(which);
-    if (rc == ECRDT_OK && (value < r->min || value > r->max))
-        rc = err_set(ECRDT_ERANGE, "%s is %llu to %llu, not %llu", r->name,
-                     (unsigned long long)r->min, (unsigned long long)r->max,
-                     (unsigned long long)value);
+    if (rc == ECRDT_OK)
+        rc = check_range(row_of(which), value); /* before it waits */
     if (rc == ECRDT_OK)
         rc = replica_begin(s, true, s->lock_timeout_ms, &t);
     if (rc < 0)
         return rc;
-    rc = write_value(t, r, value);
+    rc = setting_write(t, which, value);
     if (rc == ECRDT_OK)
         return ecrdt_commit(t);
     ecrdt_abort(t);

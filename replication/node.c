@@ -239,9 +239,9 @@ int node_open(const struct node_conf *conf, struct loop *loop,
 /* ---- configuration --------------------------------------------------------
  */
 
-static struct node_listener *find_listener(struct node_listener *list,
-                                           size_t count,
-                                           const struct node_address *a) {
+static const struct node_listener *
+find_listener(const struct node_listener *list, size_t count,
+              const struct node_address *a) {
     for (size_t i = 0; i < count; i++)
         if (list[i].address.port == a->port &&
             !strcmp(list[i].address.host, a->host))
@@ -249,42 +249,56 @@ static struct node_listener *find_listener(struct node_listener *list,
     return NULL;
 }
 
-static void close_unlisted(struct node *n, struct node_listener *from,
-                           size_t count, struct node_listener *keep,
+static void close_unlisted(struct node *n, const struct node_listener *from,
+                           size_t count, const struct node_listener *keep,
                            size_t n_keep) {
     for (size_t i = 0; i < count; i++)
         if (!find_listener(keep, n_keep, &from[i].address))
             n->loop->t->listener_close(from[i].listener);
 }
 
-int node_listen(struct node *n, const struct node_address *list, size_t count) {
-    struct node_listener next[RELAY_LISTEN_MAX] = {0};
+int node_listen_begin(struct node *n, const struct node_address *list,
+                      size_t count, struct node_listener *next) {
     if (count > RELAY_LISTEN_MAX)
         return err_set(ECRDT_EINVAL, "cannot listen on more than %d addresses",
                        RELAY_LISTEN_MAX);
     for (size_t i = 0; i < count; i++) {
-        struct node_listener *old =
+        const struct node_listener *old =
             find_listener(n->listeners, n->n_listeners, &list[i]);
-        next[i].address = list[i];
-        if (old)
-            next[i] = *old;
+        next[i] = old ? *old : (struct node_listener){.address = list[i]};
         int rc = old ? 0
                      : n->loop->t->listen(n->loop, list[i].host, list[i].port,
                                           link_accept, n, next[i].bound,
                                           &next[i].listener);
         if (rc < 0) {
-            close_unlisted(n, next, i, n->listeners, n->n_listeners);
+            node_listen_end(n, next, i, false);
             return rc;
         }
     }
+    return 0;
+}
+
+void node_listen_end(struct node *n, const struct node_listener *next,
+                     size_t count, bool take) {
+    if (!take) {
+        close_unlisted(n, next, count, n->listeners, n->n_listeners);
+        return;
+    }
     close_unlisted(n, n->listeners, n->n_listeners, next, count);
-    memcpy(n->listeners, next, sizeof next);
+    memcpy(n->listeners, next, count * sizeof *next);
     n->n_listeners = count;
     n->peers.self.n_listen = (uint32_t)count;
     for (size_t i = 0; i < count; i++)
         memcpy(n->peers.self.listen[i], next[i].bound, sizeof next[i].bound);
     n->peers.self_dirty = true;
-    return 0;
+}
+
+int node_listen(struct node *n, const struct node_address *list, size_t count) {
+    struct node_listener next[RELAY_LISTEN_MAX];
+    int rc = node_listen_begin(n, list, count, next);
+    if (rc == 0)
+        node_listen_end(n, next, count, true);
+    return rc;
 }
 
 static bool listed(const struct node_peer *list, size_t count,

@@ -82,6 +82,14 @@ int node_open(const struct node_conf *conf, struct loop *loop, struct node **n);
  * close; on an error nothing changes. */
 int node_listen(struct node *n, const struct node_address *list, size_t count);
 
+/* The same in two steps: opens what is new of the list into next; then, with no
+ * other call in between, makes next the listeners or closes again what was
+ * opened. */
+int node_listen_begin(struct node *n, const struct node_address *list,
+                      size_t count, struct node_listener *next);
+void node_listen_end(struct node *n, const struct node_listener *next,
+                     size_t count, bool take);
+
 /* Makes the configured peers those of the list; links of others are closed. */
 int node_set_peers(struct node *n, const struct node_peer *list, size_t count);
 

@@ -2,6 +2,7 @@
  * configuration again, TERM drains, USR1 logs the state. */
 #include "replication/relay/relay.h"
 #include "crdt/held.h"
+#include "crdt/setting.h"
 #include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -14,7 +15,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SIGNALS = 4, STOP_MS = 2000, STATUS_EVERY_MS = 1000 };
+enum {
+    SIGNALS = 4,
+    STOP_MS = 2000,
+    STATUS_EVERY_MS = 1000,
+    START_LOCK_MS = 5000,  /* nothing runs yet: it may wait */
+    RELOAD_RETRY_MS = 20,  /* while somebody has the writer lock ... */
+    RELOAD_LOCK_MS = 30000 /* ... and for how long */
+};
+
+/* A configuration that was read, and waits for the writer lock to be taken
+ * over. */
+struct reload {
+    bool waits, told; /* that it waits */
+    struct config conf;
+    struct node_listener listen[RELAY_LISTEN_MAX];
+    uint64_t until_ms;
+};
 
 struct relay {
     const char *path; /* of the configuration */
@@ -26,6 +43,8 @@ struct relay {
     struct node *node;
     struct loop_handle *timer; /* drain and stop deadlines */
     struct loop_handle *watchdog;
+    struct loop_handle *retry;
+    struct reload next;
     struct loop_handle *signals[SIGNALS];
     bool draining, stopping;
     uint64_t status_ms;
@@ -130,74 +149,77 @@ static void on_usr1(void *ctx) {
 /* ---- reload ---------------------------------------------------------------
  */
 
-/* The retention belongs to the store: gc by hand goes by it too. */
-static int apply_retention(ecrdt_store *s, int64_t retention_ms) {
-    uint64_t now;
-    int rc = ecrdt_setting_get(s, ECRDT_GC_RETENTION_MS, &now);
-    if (rc < 0 || retention_ms < 0 || now == (uint64_t)retention_ms)
-        return rc;
-    return ecrdt_setting_set(s, ECRDT_GC_RETENTION_MS, (uint64_t)retention_ms);
-}
-
-/* What the configuration says that the store holds. */
-static int apply_holds(struct relay *r, const struct config *c) {
-    if (!c->has_holds)
+/* What the configuration says that belongs to the store: what it holds, and the
+ * retention, for gc by hand goes by it too. One transaction: all or nothing;
+ * ECRDT_EBUSY if somebody has the lock so long. */
+static int put_store(ecrdt_store *s, const struct config *c, uint32_t wait_ms) {
+    ecrdt_txn *t;
+    if (!c->has_holds && c->gc_retention_ms < 0)
         return 0;
-    ecrdt_txn *t = ecrdt_write(r->store);
-    if (!t)
-        return ecrdt_errcode();
-    int outside = subscription_replace(t, &c->holds);
-    if (outside < 0) {
-        ecrdt_abort(t);
-        return outside;
-    }
-    return ecrdt_commit(t);
-}
-
-static int apply_config(struct relay *r, const struct config *c) {
-    int rc = node_listen(r->node, c->listen, c->n_listen);
-    if (!rc)
-        rc = apply_holds(r, c);
-    if (!rc)
-        rc = node_set_peers(r->node, c->peers, c->n_peers);
-    if (!rc)
-        rc = apply_retention(r->store, c->gc_retention_ms);
+    int rc = replica_begin(s, true, wait_ms, &t);
     if (rc < 0)
         return rc;
+    if (c->has_holds)
+        rc = subscription_replace(t, &c->holds);
+    if (rc >= 0 && c->gc_retention_ms >= 0)
+        rc = setting_write(t, ECRDT_GC_RETENTION_MS,
+                           (uint64_t)c->gc_retention_ms);
+    if (rc >= 0)
+        return ecrdt_commit(t);
+    ecrdt_abort(t);
+    return rc;
+}
+
+/* The rest, where only memory can be missing. */
+static int put_node(struct relay *r, const struct config *c) {
     r->node->conf.max_links = c->max_links;
     r->node->conf.audit_ms = c->audit_ms;
     r->node->audit.next_ms = 0;
     node_set_gc(r->node, &c->gc);
-    return 0;
+    return node_set_peers(r->node, c->peers, c->n_peers);
 }
 
-static int reload(struct relay *r) {
-    struct config next;
-    int rc = config_load(&next, r->path);
-    const char *fixed = rc < 0 ? NULL : config_needs_restart(&r->conf, &next);
+/* Reads and checks the file, and opens what is to listen. */
+static int begin_reload(struct relay *r, struct reload *next) {
+    int rc = config_load(&next->conf, r->path);
+    const char *fixed =
+        rc < 0 ? NULL : config_needs_restart(&r->conf, &next->conf);
     if (fixed)
         rc = err_set(ECRDT_EINVAL,
                      "%s: %s cannot change while the relay runs: restart it",
                      r->path, fixed);
     if (!rc)
-        rc = apply_config(r, &next);
-    if (rc < 0) {
-        config_free(&next);
-        return rc;
-    }
-    config_free(&r->conf);
-    r->conf = next;
-    relay_log_open(next.log_level);
-    return 0;
+        rc = node_listen_begin(r->node, next->conf.listen, next->conf.n_listen,
+                               next->listen);
+    next->waits = !rc;
+    next->told = false;
+    if (rc < 0)
+        config_free(&next->conf);
+    return rc;
 }
 
-static void on_hup(void *ctx) {
-    struct relay *r = ctx;
-    char error[ERR_SENTENCE];
-    if (r->draining)
+/* Puts what was read in force, or drops it. */
+static void end_reload(struct relay *r, bool take) {
+    struct reload *next = &r->next;
+    if (!next->waits)
         return;
-    notify_reloading();
-    if (reload(r) < 0)
+    next->waits = false;
+    node_listen_end(r->node, next->listen, next->conf.n_listen, take);
+    config_free(take ? &r->conf : &next->conf);
+    if (!take)
+        return;
+    r->conf = next->conf;
+    relay_log_open(r->conf.log_level);
+    if (put_node(r, &r->conf) < 0)
+        log_line(
+            ECRDT_LOG_ERROR,
+            "msg=\"cannot take over all peers: reload again\" error=\"%s\"",
+            ecrdt_errmsg());
+}
+
+static void tell_reload(const struct relay *r, int rc) {
+    char error[ERR_SENTENCE];
+    if (rc < 0)
         log_line(ECRDT_LOG_ERROR,
                  "msg=\"kept the old configuration\" error=\"%s\"",
                  log_quote(error, sizeof error, ecrdt_errmsg()));
@@ -205,6 +227,44 @@ static void on_hup(void *ctx) {
         log_line(ECRDT_LOG_INFO, "msg=\"read the configuration\" peers=%zu",
                  r->conf.n_peers);
     notify_send("READY=1");
+}
+
+static void wait_for_lock(struct relay *r) {
+    char error[ERR_SENTENCE];
+    r->loop->t->timer_set(r->retry, RELOAD_RETRY_MS);
+    if (!r->next.told)
+        log_line(ECRDT_LOG_INFO,
+                 "msg=\"the configuration waits for a writer\" error=\"%s\"",
+                 log_quote(error, sizeof error, ecrdt_errmsg()));
+    r->next.told = true;
+}
+
+/* The loop does not wait for a writer: it comes back. */
+static void try_reload(void *ctx) {
+    struct relay *r = ctx;
+    if (!r->next.waits)
+        return;
+    int rc = put_store(r->store, &r->next.conf, 0);
+    if (rc == ECRDT_EBUSY && r->loop->t->now_ms(r->loop) < r->next.until_ms) {
+        wait_for_lock(r);
+        return;
+    }
+    end_reload(r, rc == 0);
+    tell_reload(r, rc);
+}
+
+static void on_hup(void *ctx) {
+    struct relay *r = ctx;
+    if (r->draining)
+        return;
+    notify_reloading();
+    end_reload(r, false); /* what waits is out of date */
+    int rc = begin_reload(r, &r->next);
+    r->next.until_ms = r->loop->t->now_ms(r->loop) + RELOAD_LOCK_MS;
+    if (rc < 0)
+        tell_reload(r, rc);
+    else
+        try_reload(r);
 }
 
 /* ---- stopping -------------------------------------------------------------
@@ -227,6 +287,7 @@ static void on_term(void *ctx) {
         stop_now(r, "second signal");
     } else {
         r->draining = true;
+        end_reload(r, false);
         notify_send("STOPPING=1");
         log_line(ECRDT_LOG_INFO, "msg=\"draining\" timeout_ms=%llu",
                  (unsigned long long)r->conf.drain_timeout_ms);
@@ -299,6 +360,8 @@ static int open_node(struct relay *r) {
         rc = t->timer_new(r->loop, on_timer, r, &r->timer);
     if (!rc)
         rc = t->timer_new(r->loop, on_watchdog, r, &r->watchdog);
+    if (!rc)
+        rc = t->timer_new(r->loop, try_reload, r, &r->retry);
     if (!rc && notify_watchdog_ms())
         t->timer_set(r->watchdog, notify_watchdog_ms());
     return rc < 0 ? rc : node_open(&nc, r->loop, &r->node);
@@ -326,7 +389,9 @@ static int start(struct relay *r) {
         return failed(store_status());
     if (open_node(r) < 0)
         return failed(RELAY_IO);
-    if (apply_config(r, &r->conf) < 0)
+    if (node_listen(r->node, r->conf.listen, r->conf.n_listen) < 0 ||
+        put_store(r->store, &r->conf, START_LOCK_MS) < 0 ||
+        put_node(r, &r->conf) < 0)
         return failed(RELAY_UNAVAILABLE);
     return RELAY_OK;
 }
@@ -349,12 +414,14 @@ static void finish(struct relay *r) {
     sigset_t all;
     sigfillset(&all); /* a late TERM must not spoil an orderly end */
     sigprocmask(SIG_BLOCK, &all, NULL);
+    end_reload(r, false);
     node_free(r->node);
     for (size_t i = 0; r->loop && i < SIGNALS; i++)
         r->loop->t->handle_free(r->signals[i]);
     if (r->loop) {
         r->loop->t->handle_free(r->timer);
         r->loop->t->handle_free(r->watchdog);
+        r->loop->t->handle_free(r->retry);
         r->loop->t->close(r->loop);
     }
     if (r->store)
