@@ -205,7 +205,8 @@ const struct verb verbs[] = {
      "From FILE or standard input, in one transaction. Exits 1 if parts\n"
      "were left out: \"ahead\" builds on something missing here (make a new\n"
      "summary and export again), \"refused\" does not fit this store. What\n"
-     "lies outside of what the store holds is ignored, \"not held here\" counts\n"
+     "lies outside of what the store holds is ignored, \"not held here\" "
+     "counts\n"
      "the parts.\n"},
     HEADING("A part of the data"),
     {"subscribe", "|wd+", "xO", USE_WRITE, verb_subscribe,

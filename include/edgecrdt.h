@@ -427,11 +427,9 @@ ECRDT_API int ecrdt_export(ecrdt_store *s, ecrdt_slice peer_summary,
 typedef struct ecrdt_import_report {
     uint32_t applied; /* items that changed this store                     */
     uint32_t known;   /* items that brought nothing new                    */
-    uint32_t ahead;   /* parts that build on something missing here: make
-                         a new summary and ask again                       */
+    uint32_t ahead;   /* parts that build on what is missing: ask again    */
     uint32_t refused; /* parts that do not fit this store (errmsg says why) */
-    uint32_t foreign; /* parts with ids outside of what the store holds:
-                         those were left out                               */
+    uint32_t foreign; /* parts of which some or all is not held here       */
 } ecrdt_import_report;
 
 /* Applies an export in one write transaction; repeats are harmless. r may be
