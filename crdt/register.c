@@ -100,8 +100,9 @@ int register_get(ecrdt_txn *t, const char *bucket, slice key, slice *value,
     rc = winner(t, rec, &e);
     if (rc <= 0)
         return rc;
-    struct payload p;
-    if (!payload_split(item_key_shape(&k), slice_of(e.payload, e.len), &p))
+    struct payload p = {.value = slice_of(e.payload, e.len)};
+    if (key.len > KEY_RAW_MAX &&
+        !payload_split(item_key_shape(&k), p.value, &p))
         return txn_corrupt(t, "an item");
     *value = p.value;
     rc = who ? event_stamp(t, &e, who) : ECRDT_OK;

@@ -29,7 +29,7 @@ static struct ecrdt_store *table;
 int store_check(ecrdt_store *s, const char *call) {
     if (!s)
         return err_null(call);
-    if (s->fork_generation == os_fork_generation())
+    if (s->fork_generation == os_fork_generation_now())
         return ECRDT_OK;
     return err_set(ECRDT_EFORK,
                    "%s: store %s was opened before fork(): close the handle "

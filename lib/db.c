@@ -249,6 +249,8 @@ int db_cursor_damaged(struct db_cursor *c) {
 
 /* What each use of a table begins with. */
 static int ready(struct db_txn *t, enum db_table table) {
+    if (db_is_sound(t->db, table))
+        return ECRDT_OK;
     int rc = db_check_root(t->db, table, db_table_name(table));
     return rc < 0 ? db_stick(t, rc) : ECRDT_OK;
 }

@@ -72,6 +72,11 @@ void db_env_each_free(struct db *db,
  * it; DB_TABLES stands for the free pages. 0 or < 0. */
 int db_check_root(struct db *db, unsigned table, const char *name);
 
+/* Was it checked? */
+static inline bool db_is_sound(const struct db *db, unsigned table) {
+    return atomic_load_explicit(&db->sound, memory_order_relaxed) >> table & 1;
+}
+
 /* Bytes of a finding of db_check_pages(); tables that have a name. */
 enum { DB_FINDING = 256, DB_NAMED = DB_TABLES - 1 };
 

@@ -115,7 +115,7 @@ int db_open(struct db **out, const char *path, const struct db_conf *conf) {
 }
 
 int db_check_root(struct db *db, unsigned table, const char *name) {
-    if (atomic_load_explicit(&db->sound, memory_order_relaxed) >> table & 1)
+    if (db_is_sound(db, table))
         return ECRDT_OK;
     int rc = dbfile_check_root(db->path, db_env_fd(db), name);
     if (rc == 1)

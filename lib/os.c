@@ -53,10 +53,10 @@ void os_boot_id(uint8_t out[16]) {
     }
 }
 
-static atomic_uint generation;
+atomic_uint os_forks;
 
 static void count_fork(void) {
-    atomic_fetch_add(&generation, 1);
+    atomic_fetch_add(&os_forks, 1);
 }
 
 static void watch_forks(void) {
@@ -66,7 +66,7 @@ static void watch_forks(void) {
 uint32_t os_fork_generation(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
-    return atomic_load_explicit(&generation, memory_order_relaxed);
+    return os_fork_generation_now();
 }
 
 static int not_a_folder(const char *path) {

@@ -3,6 +3,7 @@
 #ifndef LIB_OS_H
 #define LIB_OS_H
 #include "lib/bytes.h"
+#include <stdatomic.h>
 
 /* Milliseconds since 1970-01-01 UTC. */
 uint64_t os_wall_ms(void);
@@ -15,6 +16,12 @@ void os_boot_id(uint8_t out[16]);
 
 /* Counts fork() generations: differs in a child from its parent. */
 uint32_t os_fork_generation(void);
+
+/* The same, for whoever has called that before. */
+extern atomic_uint os_forks;
+static inline uint32_t os_fork_generation_now(void) {
+    return atomic_load_explicit(&os_forks, memory_order_relaxed);
+}
 
 /* ---- files ---- */
 

@@ -17,7 +17,7 @@ int record_seal(struct buf *value, slice key) {
 
 /* A value that is larger than a page must be what an overflow page of LMDB
  * holds: LMDB does not look, and reading past the file would be SIGBUS. */
-static bool fits(slice stored, size_t page_size) {
+static bool large_fits(slice stored, size_t page_size) {
     enum {
         HEADER = 16,
         FLAGS_AT = 10,
@@ -27,8 +27,6 @@ static bool fits(slice stored, size_t page_size) {
         NUMBER_BITS = 40,
         PAGES_MAX = 1 << 20
     };
-    if (stored.len <= page_size)
-        return true;
     const uint8_t *head = (const uint8_t *)stored.data - HEADER;
     uint64_t number;
     uint32_t pages;
@@ -51,5 +49,6 @@ bool record_whole(slice key, slice stored, slice *value) {
 }
 
 bool record_open(slice key, slice stored, size_t page_size, slice *value) {
-    return fits(stored, page_size) && record_whole(key, stored, value);
+    return (stored.len <= page_size || large_fits(stored, page_size)) &&
+           record_whole(key, stored, value);
 }
