@@ -24,7 +24,7 @@ int ecrdt_reg_set(ecrdt_txn *t, const char *bucket, ecrdt_slice key,
 int ecrdt_reg_get(ecrdt_txn *t, const char *bucket, ecrdt_slice key,
                   ecrdt_slice *value, ecrdt_stamp *who) {
     struct step st;
-    int rc = step_begin(t, false, "ecrdt_reg_get()", &st);
+    int rc = step_read(t, "ecrdt_reg_get()", &st);
     if (rc < 0)
         return rc;
     rc = check_key(key);
@@ -55,7 +55,7 @@ typedef int (*elem_fn)(ecrdt_txn *t, const char *bucket, slice key, slice elem);
 static int on_element(ecrdt_txn *t, bool write, const char *call,
                       const char *bucket, slice key, slice elem, elem_fn fn) {
     struct step st;
-    int rc = step_begin(t, write, call, &st);
+    int rc = write ? step_begin(t, write, call, &st) : step_read(t, call, &st);
     if (rc < 0)
         return rc;
     rc = check_key(key);
@@ -132,7 +132,7 @@ int ecrdt_counter_add(ecrdt_txn *t, const char *bucket, ecrdt_slice key,
 int ecrdt_counter_get(ecrdt_txn *t, const char *bucket, ecrdt_slice key,
                       int64_t *now) {
     struct step st;
-    int rc = step_begin(t, false, "ecrdt_counter_get()", &st);
+    int rc = step_read(t, "ecrdt_counter_get()", &st);
     if (rc < 0)
         return rc;
     rc = check_key(key);

@@ -195,15 +195,12 @@ int counter_plan(ecrdt_txn *t, const ecrdt_op *op, uint64_t batch) {
     return rc == 0 ? out_of_range(op->key, op->num) : rc < 0 ? rc : ECRDT_OK;
 }
 
-/* The value of a counter whose row holds its only entry, and in it only one
- * sibling: 1, 0 if it is not so simple. */
+/* The value of a counter whose row holds its only entry in the usual form: 1,
+ * 0 if it is not so simple. */
 static int sole_value(slice row, struct keyhead_view *v) {
-    struct event e;
     struct count c;
-    size_t at = 0;
-    if (item_walk(row, &at, &e) != 1 || at < row.len ||
-        event_base(&e) != KIND_COUNT ||
-        !count_decode(slice_of(e.payload, e.len), &c))
+    slice value = item_plain(row, KIND_COUNT);
+    if (!value.data || !count_decode(value, &c))
         return 0;
     v->total = value_of(&c);
     return 1;
@@ -217,7 +214,7 @@ static int look(ecrdt_txn *t, const char *bucket, slice key,
     slice row;
     if (t->keyheads || key.len > KEY_RAW_MAX)
         return keyhead_of(t, bucket, key, TAG_COUNTER_HEAD, v);
-    int rc = txn_bucket(t, bucket, false, &bk);
+    int rc = txn_read_bucket(t, bucket, &bk);
     if (rc <= 0)
         return rc;
     item_key_make(&k, bk->id, key, TAG_COUNTER_HEAD);

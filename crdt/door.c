@@ -61,7 +61,7 @@ int door_item(ecrdt_txn *t, const char *bucket, bool create, uint8_t tag,
 int door_record(ecrdt_txn *t, const char *bucket, uint8_t tag, slice key,
                 slice elem, struct item_key *k, slice *rec) {
     struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
+    int rc = txn_read_bucket(t, bucket, &bk);
     if (rc <= 0)
         return rc;
     make_key(k, bk, tag, key, elem);

@@ -81,6 +81,18 @@ int item_decode(struct item *it, slice rec);
  * next one, 0 at the end, ECRDT_ECORRUPT. Start with *at = 0. */
 int item_walk(slice rec, size_t *at, struct event *e);
 
+/* The payload of a record that holds one event of that kind, without marks, in
+ * the form that nearly all have: a small origin, seq and count. Of no data if
+ * it is another one; item_walk() tells all there is. */
+static inline slice item_plain(slice rec, uint8_t kind) {
+    enum { ORIGIN_AT = 1, SEQ_AT = 2, COUNT_AT = 12, PAYLOAD_AT = 13 };
+    const uint8_t *b = rec.data;
+    if (rec.len < PAYLOAD_AT || b[0] != (kind | KIND_LAST) ||
+        ((b[ORIGIN_AT] | b[SEQ_AT] | b[COUNT_AT]) & 0x80))
+        return slice_of(NULL, 0);
+    return slice_of(b + PAYLOAD_AT, rec.len - PAYLOAD_AT);
+}
+
 /* e16: the event's name everywhere. BLAKE2b-128, personal "ecrdt-event-1",
  * salt = BLAKE2b-128 of the bucket's name, over origin id, seq, hlc, kind,
  * id length (2), id, payload. scratch is reused memory. */

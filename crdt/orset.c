@@ -54,6 +54,8 @@ int orset_has(ecrdt_txn *t, const char *bucket, slice key, slice elem) {
     if (rc <= 0)
         return rc;
     struct event e;
+    if (item_plain(rec, KIND_PUT).data)
+        return 1;
     for (size_t at = 0; (rc = item_walk(rec, &at, &e)) == 1;)
         if (event_live(&e))
             return 1;

@@ -13,6 +13,15 @@ struct step {
 /* Begins a call named for error sentences. 0 or < 0 (then no step_end()). */
 int step_begin(ecrdt_txn *t, bool write, const char *call, struct step *st);
 
+/* The same of a call that only reads. */
+static inline int step_read(ecrdt_txn *t, const char *call, struct step *st) {
+    if (!t || t->mode != TXN_READ || db_err(t->db) < 0 ||
+        t->s->fork_generation != os_fork_generation_now())
+        return step_begin(t, false, call, st);
+    *st = (struct step){t, t, false};
+    return ECRDT_OK;
+}
+
 /* Ends it with its result rc: an auto handle commits, or aborts on rc < 0.
  * Returns rc, or the commit's error. */
 int step_end(struct step *st, int rc);

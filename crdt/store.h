@@ -131,6 +131,16 @@ int txn_unmake_buckets(ecrdt_txn *t, size_t n_buckets);
 int txn_bucket(ecrdt_txn *t, const char *name, bool create,
                struct bucket **out);
 
+/* The same for reading, with the bucket of the last call at hand. */
+static inline int txn_read_bucket(ecrdt_txn *t, const char *name,
+                                  struct bucket **out) {
+    if (t->mode == TXN_WRITE || !t->last || !name ||
+        strcmp(t->last->name, name) != 0)
+        return txn_bucket(t, name, false, out);
+    *out = t->last;
+    return 1;
+}
+
 /* Loads the head; needs an existing bucket. */
 int txn_head(ecrdt_txn *t, struct bucket *bk);
 

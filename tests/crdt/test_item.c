@@ -65,6 +65,44 @@ static void records_round_trip(void **state) {
     buf_free(&again);
 }
 
+/* What is told without decoding is what decoding tells: of one event with small
+ * numbers, else nothing. */
+static void plain_records_are_told(void **state) {
+    (void)state;
+    struct item it = {0};
+    struct buf rec = {0};
+    int plain = 0;
+    for (int round = 0; round < 4000; round++) {
+        random_item(&it, 1 + (round % 4 == 0));
+        struct event *e = &it.ev[0];
+        uint64_t small = rng_below(&rng, 16);
+        e->kind = round % 3 ? e->kind : KIND_PUT;
+        e->arrival_ms = event_live(e) ? 0 : e->arrival_ms;
+        e->len = event_live(e) ? e->len : 0;
+        e->origin = small & 1 ? 128 : 127;
+        e->seq = small & 2 ? (uint64_t)INT32_MAX + 1 : INT32_MAX;
+        e->hlc = (e->hlc & ~(uint64_t)UINT16_MAX) | (small & 4 ? 128 : 127);
+        if (it.n > 1)
+            it.ev[1].origin = 200;
+        buf_clear(&rec);
+        item_encode(&rec, &it);
+        for (uint8_t kind = KIND_PUT; kind <= KIND_COUNT; kind++) {
+            slice got = item_plain(buf_slice(&rec), kind);
+            bool is = it.n == 1 && e->kind == kind && kind != KIND_TOMB &&
+                      !(small & 7);
+            assert_int_equal(got.data != NULL, is);
+            if (is)
+                assert_slice_equal(got, slice_of(e->payload, e->len));
+            plain += is;
+        }
+        for (size_t n = 0; n < 13 && n < rec.len; n++)
+            assert_null(item_plain(slice_of(rec.data, n), KIND_PUT).data);
+    }
+    assert_true(plain > 20);
+    item_free(&it);
+    buf_free(&rec);
+}
+
 static int decode_exact(struct item *it, const struct buf *rec, size_t n) {
     uint8_t *exact = malloc(n + 1); /* nothing is read past its end */
     assert_non_null(exact);
@@ -293,6 +331,7 @@ int main(void) {
     rng = rng_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_round_trip),
+        cmocka_unit_test(plain_records_are_told),
         cmocka_unit_test(sorting),
         cmocka_unit_test(cut_records_are_refused),
         cmocka_unit_test(other_forms_are_refused),
