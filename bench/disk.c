@@ -48,6 +48,7 @@ static void cold_opens(void) {
     struct work all = {conf.keys, conf.keys, 1};
     char folder[2][512];
     double v[MAX_ROUNDS], our_s[MAX_ROUNDS], raw_s[MAX_ROUNDS];
+    int rounds = conf.quick ? conf.rounds : MAX_ROUNDS; /* 2 ms each */
     for (int e = 0; e < 2; e++) {
         snprintf(folder[e], sizeof *folder, "%s",
                  scratch(conf.disk, engines[e]->name));
@@ -55,15 +56,14 @@ static void cold_opens(void) {
         engines[e]->load[PUT](db, &all);
         engines[e]->close(db);
     }
-    for (int r = 0; r < conf.rounds; r++) {
+    for (int r = 0; r < rounds; r++) {
         our_s[r] = cold(ours_cold, folder[OURS]);
         raw_s[r] = cold(raw_cold, folder[RAW]);
         v[r] = our_s[r] / raw_s[r];
     }
     row("cold open and first read, time vs raw LMDB NORDAHEAD",
-        "open and get, page cache dropped", stat_of(v, conf.rounds), AT_MOST,
-        1.3, 1 / stat_of(our_s, conf.rounds).median,
-        1 / stat_of(raw_s, conf.rounds).median);
+        "open and get, page cache dropped", stat_of(v, rounds), AT_MOST, 1.3,
+        1 / stat_of(our_s, rounds).median, 1 / stat_of(raw_s, rounds).median);
 }
 
 void suite_disk(void) {
