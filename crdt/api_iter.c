@@ -3,6 +3,7 @@
  * writes, and in an auto handle no snapshot is held between steps. */
 #include "crdt/iter.h"
 #include "crdt/keyhead.h"
+#include "crdt/event.h"
 #include "crdt/register.h"
 #include "crdt/step.h"
 #include "lib/alloc.h"

@@ -2,7 +2,7 @@
  * them. */
 #include "crdt/merge.h"
 #include "crdt/door.h"
-#include "crdt/register.h"
+#include "crdt/event.h"
 #include "lib/log.h"
 #include "lib/mutant.h"
 #include <stdio.h>

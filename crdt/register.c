@@ -1,8 +1,7 @@
 /* register.c: operations and reading of registers. */
 #include "crdt/register.h"
 #include "crdt/door.h"
-#include "crdt/hlc.h"
-#include "lib/mutant.h"
+#include "crdt/event.h"
 
 static bool check(slice value) {
     return value.len <= ECRDT_MAX_VALUE;
@@ -46,21 +45,6 @@ int register_del(ecrdt_txn *t, const char *bucket, slice key) {
     return rc < 0 ? rc : 1;
 }
 
-int event_compare(ecrdt_txn *t, const struct event *a, const struct event *b,
-                  int *err) {
-    if (a->hlc != b->hlc)
-        return a->hlc > b->hlc ? 1 : -1;
-    if (MUTANT(tie))
-        return (a->origin > b->origin) - (a->origin < b->origin);
-    const uint8_t *ia = origin_id(t, a->origin), *ib = origin_id(t, b->origin);
-    if (!ia || !ib) {
-        *err = db_err(t->db);
-        return 0;
-    }
-    int c = memcmp(ia, ib, ORIGIN_SIZE);
-    return c ? c : (a->seq > b->seq) - (a->seq < b->seq);
-}
-
 /* The live sibling that is read: 1, 0 if there is none, < 0. */
 static int winner(ecrdt_txn *t, slice rec, struct event *best) {
     struct event e;
@@ -77,16 +61,6 @@ static int winner(ecrdt_txn *t, slice rec, struct event *best) {
     if (rc < 0)
         return txn_corrupt(t, "an item");
     return err < 0 ? err : found;
-}
-
-int event_stamp(ecrdt_txn *t, const struct event *e, ecrdt_stamp *out) {
-    const uint8_t *id = origin_id(t, e->origin);
-    if (!id)
-        return db_err(t->db);
-    out->wall_ms = hlc_ms(e->hlc);
-    out->logical = hlc_count(e->hlc);
-    memcpy(out->by.b, id, sizeof out->by.b);
-    return ECRDT_OK;
 }
 
 int register_get(ecrdt_txn *t, const char *bucket, slice key, slice *value,

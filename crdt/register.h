@@ -14,11 +14,4 @@ int register_get(ecrdt_txn *t, const char *bucket, slice key, slice *value,
 /* The live siblings of an item record in the order of reading: the greatest
  * (hlc, origin id, seq) first. it borrows from rec. 0 or < 0 (stuck). */
 int register_order(ecrdt_txn *t, slice rec, struct item *it);
-
-/* Fills the stamp of an event. 0 or < 0. */
-int event_stamp(ecrdt_txn *t, const struct event *e, ecrdt_stamp *out);
-
-/* > 0 if sibling a is read before b; *err < 0 on an unknown origin. */
-int event_compare(ecrdt_txn *t, const struct event *a, const struct event *b,
-                  int *err);
 #endif
