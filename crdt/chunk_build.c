@@ -439,10 +439,10 @@ static int advance_clock(struct vv *clk, const struct chunk_part *p,
     for (size_t i = 0, n; i < fs->n && rc == ECRDT_OK; i++) {
         const uint8_t *origin = fs->f[i].origin;
         const struct head *h = vv_heads(&p->clk, origin, &n);
-        rc = fork_union(clk, origin, h, n);
+        rc = vv_unite(clk, origin, h, n);
         h = vv_heads(&was, origin, &n);
         if (rc == ECRDT_OK)
-            rc = fork_union(clk, origin, h, n);
+            rc = vv_unite(clk, origin, h, n);
     }
     vv_free(&was);
     return rc;

@@ -3,6 +3,7 @@
 #include "crdt/fork.h"
 #include "crdt/chain.h"
 #include "crdt/door.h"
+#include "crdt/event.h"
 #include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/mutant.h"
@@ -185,25 +186,6 @@ int fork_cut(const struct vv *v, const struct forks *fs, struct vv *out) {
     return rc;
 }
 
-int fork_union(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
-               const struct head *heads, size_t n) {
-    struct head sum[2 * VV_MAX_HEADS];
-    size_t count;
-    const struct head *had = vv_heads(v, origin, &count);
-    if (count)
-        memcpy(sum, had, count * sizeof *sum);
-    for (size_t i = 0; i < n && count < 2 * VV_MAX_HEADS; i++) {
-        if (vv_heads_have(sum, count, &heads[i]))
-            continue;
-        size_t at = count++;
-        for (; at > 0 && vv_head_order(&sum[at - 1], &heads[i]) > 0; at--)
-            sum[at] = sum[at - 1];
-        sum[at] = heads[i];
-    }
-    return vv_set_heads(v, origin, sum,
-                        count < VV_MAX_HEADS ? count : VV_MAX_HEADS);
-}
-
 /* ---- what is kept ---- */
 
 /* The pair that top, or the first pair of its list, stands on: the one head
@@ -279,7 +261,7 @@ static int raise_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
             keep[n++] = y[i]; /* the same head on both sides: once */
     }
     int rc = vv_set_heads(here, origin, NULL, 0);
-    return rc < 0 ? rc : fork_union(here, origin, keep, n);
+    return rc < 0 ? rc : vv_unite(here, origin, keep, n);
 }
 
 /* Of two sets of heads the one to keep, where either would do. */
@@ -359,23 +341,17 @@ int fork_place(struct item *after, const struct event *e) {
     return item_append(after, e);
 }
 
-/* Is a to be kept rather than b? */
+/* Is a to be kept rather than b? Of two events with one dot the bytes say. */
 static int wins(ecrdt_txn *t, const struct event *a, const struct event *b) {
+    int err = 0;
     if (event_live(a) != event_live(b))
         return event_live(a);
-    if (a->hlc != b->hlc)
-        return a->hlc > b->hlc;
-    if (a->origin == b->origin)
-        return a->seq != b->seq ? a->seq > b->seq
-                                : slice_cmp(slice_of(a->payload, a->len),
-                                            slice_of(b->payload, b->len)) > 0;
-    uint8_t id[ORIGIN_SIZE];
-    const uint8_t *p = origin_id(t, a->origin);
-    if (!p)
-        return db_err(t->db);
-    memcpy(id, p, sizeof id);
-    p = origin_id(t, b->origin);
-    return p ? memcmp(id, p, sizeof id) > 0 : db_err(t->db);
+    int c = event_compare(t, a, b, &err);
+    if (err < 0)
+        return err;
+    return c ? c > 0
+             : slice_cmp(slice_of(a->payload, a->len),
+                         slice_of(b->payload, b->len)) > 0;
 }
 
 /* Moves what is superseded from after to out, and points to the winner. */

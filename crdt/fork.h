@@ -83,9 +83,4 @@ int fork_cut(const struct vv *v, const struct forks *fs, struct vv *out);
 int fork_raise(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                const struct chunk_part *p, struct vv *here,
                const struct forks *fs);
-
-/* Adds n heads to those of an origin, without repeating any; past VV_MAX_HEADS
- * the lowest are left out. 0 or ECRDT_ENOMEM. */
-int fork_union(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
-               const struct head *heads, size_t n);
 #endif

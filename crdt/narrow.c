@@ -4,7 +4,6 @@
 #include "crdt/chain.h"
 #include "crdt/clocks.h"
 #include "crdt/forget.h"
-#include "crdt/fork.h"
 #include "lib/log.h"
 #include "lib/mutant.h"
 
@@ -124,7 +123,7 @@ static int ask_group(const struct narrow *w, const struct keeper *k,
         int place = chain_find(w->t, w->bk, at, &x[i]);
         if (place == CHAIN_ON || (place == CHAIN_UNKNOWN && MUTANT(narrowask)))
             continue;
-        int rc = place < 0 ? place : fork_union(ask, x->origin, &x[i], 1);
+        int rc = place < 0 ? place : vv_unite(ask, x->origin, &x[i], 1);
         if (rc < 0)
             return rc;
     }

@@ -2,7 +2,6 @@
 #include "crdt/place.h"
 #include "crdt/chain.h"
 #include "crdt/clocks.h"
-#include "crdt/fork.h"
 
 void placed_free(struct placed *p) {
     vv_free(&p->heads);
@@ -26,7 +25,7 @@ int placed_add(struct placed *p, struct placed *to) {
         for (size_t i = 0, n; i < p->heads.n && rc == ECRDT_OK; i += n) {
             n = vv_group(&p->heads, i);
             const struct head *h = &p->heads.e[i];
-            rc = fork_union(&to->heads, h->origin, h, n);
+            rc = vv_unite(&to->heads, h->origin, h, n);
         }
     placed_free(p);
     *p = *to;

@@ -75,6 +75,25 @@ int vv_head_order(const struct head *a, const struct head *b) {
                               : (a->h > b->h) - (a->h < b->h);
 }
 
+int vv_unite(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
+             const struct head *heads, size_t n) {
+    struct head sum[2 * VV_MAX_HEADS];
+    size_t count;
+    const struct head *had = vv_heads(v, origin, &count);
+    if (count)
+        memcpy(sum, had, count * sizeof *sum);
+    for (size_t i = 0; i < n && count < 2 * VV_MAX_HEADS; i++) {
+        if (vv_heads_have(sum, count, &heads[i]))
+            continue;
+        size_t at = count++;
+        for (; at > 0 && vv_head_order(&sum[at - 1], &heads[i]) > 0; at--)
+            sum[at] = sum[at - 1];
+        sum[at] = heads[i];
+    }
+    return vv_set_heads(v, origin, sum,
+                        count < VV_MAX_HEADS ? count : VV_MAX_HEADS);
+}
+
 static bool has_same(const struct head *heads, size_t n, const struct head *x) {
     for (size_t i = 0; i < n; i++)
         if (heads[i].seq == x->seq &&

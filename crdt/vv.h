@@ -42,6 +42,11 @@ size_t vv_group(const struct vv *v, size_t i);
 int vv_set_heads(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
                  const struct head *heads, size_t n);
 
+/* Adds n heads to those of an origin, without repeating any; past VV_MAX_HEADS
+ * the lowest are left out. 0 or ECRDT_ENOMEM. */
+int vv_unite(struct vv *v, const uint8_t origin[ORIGIN_SIZE],
+             const struct head *heads, size_t n);
+
 /* Is (origin, seq) <= v? */
 static inline bool vv_covers(const struct vv *v,
                              const uint8_t origin[ORIGIN_SIZE], uint64_t seq) {

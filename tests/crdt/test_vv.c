@@ -223,6 +223,30 @@ static void no_memory_changes_nothing(void **state) {
     assert_int_equal(fault_alloc_live(), 0);
 }
 
+/* Heads of one origin, each once and in order, the highest VV_MAX_HEADS. */
+static void heads_unite(void **state) {
+    (void)state;
+    struct vv v = {0};
+    size_t n;
+    assert_ok(vv_raise(&v, origin(1), 5, 50));
+    assert_ok(vv_raise(&v, origin(2), 9, 90));
+    for (uint64_t i = 1; i <= VV_MAX_HEADS + 3; i++) {
+        struct head more[2] = {{.seq = i, .h = 10 * i},
+                               {.seq = i, .h = 10 * i}};
+        memcpy(more[0].origin, origin(1), ORIGIN_SIZE);
+        memcpy(more[1].origin, origin(1), ORIGIN_SIZE);
+        assert_ok(vv_unite(&v, origin(1), more, 2));
+    }
+    const struct head *h = vv_heads(&v, origin(1), &n);
+    assert_int_equal(n, VV_MAX_HEADS);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(h[i].seq, VV_MAX_HEADS + 3 - i);
+        assert_int_equal(h[i].h, 10 * h[i].seq);
+    }
+    assert_int_equal(vv_seq(&v, origin(2)), 9);
+    vv_free(&v);
+}
+
 int main(void) {
     fault_alloc_install();
     rng = rng_seed();
@@ -235,6 +259,7 @@ int main(void) {
         cmocka_unit_test(the_decoder_is_strict),
         cmocka_unit_test(entries_are_counted),
         cmocka_unit_test(no_memory_changes_nothing),
+        cmocka_unit_test(heads_unite),
     };
     return TEST_RUN(tests);
 }
