@@ -26,12 +26,7 @@ static int with_snapshot(ecrdt_store *s, const char *call,
 
 static int read_me(ecrdt_txn *t, void *ctx) {
     ecrdt_node *out = ctx;
-    uint32_t no;
-    int rc = origin_me(t, &no);
-    const uint8_t *id = rc == 1 ? origin_id(t, no) : NULL;
-    if (id)
-        memcpy(out->b, id, sizeof out->b);
-    return id ? ECRDT_OK : db_err(t->db);
+    return replica_origin(t, out->b);
 }
 
 int ecrdt_node_id(ecrdt_store *s, ecrdt_node *out) {

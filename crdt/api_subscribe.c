@@ -29,12 +29,10 @@ static int put_others(ecrdt_txn *t, const struct held *want) {
 }
 
 static int name_bucket(struct held *h, const char *bucket) {
-    size_t n = strnlen(bucket, ECRDT_MAX_BUCKET_NAME + 1);
-    if (!n || n > ECRDT_MAX_BUCKET_NAME)
-        return err_set(ECRDT_EINVAL, "a bucket's name has 1 to %d bytes",
-                       ECRDT_MAX_BUCKET_NAME);
-    memcpy(h->bucket, bucket, n + 1);
-    return ECRDT_OK;
+    int rc = bucket_check_name(bucket);
+    if (rc == ECRDT_OK)
+        strcpy(h->bucket, bucket);
+    return rc;
 }
 
 int ecrdt_subscribe(ecrdt_store *s, const char *bucket,

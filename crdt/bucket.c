@@ -13,6 +13,18 @@ enum {
     HEAD_FIXED = 1 + 8 + 4 + 4 * 8 + 16 + 4 * 8 + 3 * 8 + 3 * 4
 };
 
+int bucket_check_name(const char *name) {
+    size_t n = name ? strnlen(name, ECRDT_MAX_BUCKET_NAME + 1) : 0;
+    if (n >= 1 && n <= ECRDT_MAX_BUCKET_NAME)
+        return ECRDT_OK;
+    return err_set(ECRDT_EINVAL,
+                   "a bucket's name has 1 to %d bytes, this one %s",
+                   ECRDT_MAX_BUCKET_NAME,
+                   !name ? "is NULL"
+                   : n   ? "has more"
+                         : "is empty");
+}
+
 /* META: 'b' + name -> number u32, salt. */
 static slice name_key(uint8_t b[1 + ECRDT_MAX_BUCKET_NAME], const char *name) {
     size_t n = strlen(name);

@@ -182,17 +182,10 @@ int clocks_save(ecrdt_txn *t, struct bucket *bk) {
     return rc < 0 ? db_stick(t->db, rc) : ECRDT_OK;
 }
 
-static bool has_no(const struct ranges *rs, uint32_t no) {
-    for (size_t i = 0; i < rs->n; i++)
-        if (rs->r[i].no == no)
-            return true;
-    return false;
-}
-
 /* They are counted for ever, and the last ones have a meaning of their own. */
 uint32_t clocks_new_no(struct bucket *bk) {
     uint32_t no = bk->head.range_next;
-    while (no >= CLOCK_FLOOR || has_no(&bk->rs, no) || has_no(&bk->was, no))
+    while (no >= CLOCK_FLOOR || by_no(&bk->rs, no) || by_no(&bk->was, no))
         no = no < CLOCK_FLOOR ? no + 1 : 1;
     bk->head.range_next = no + 1;
     return no;

@@ -11,12 +11,11 @@
 static const char heir_key[] = "m.fold.heir";
 
 int fold_right(ecrdt_txn *t) {
-    uint32_t me;
+    uint8_t me[ORIGIN_SIZE];
     slice heir;
-    int rc = origin_me(t, &me);
-    const uint8_t *id = rc == 1 ? origin_id(t, me) : NULL;
-    if (!id)
-        return rc < 0 ? rc : db_err(t->db);
+    int rc = replica_origin(t, me);
+    if (rc < 0)
+        return rc;
     rc = db_get(t->db, DB_META, ecrdt_str(heir_key), &heir);
     if (rc == 0 && MUTANT(twofold))
         return 1;
@@ -24,17 +23,16 @@ int fold_right(ecrdt_txn *t) {
         return rc;
     if (heir.len != ORIGIN_SIZE)
         return txn_corrupt(t, heir_key);
-    return slice_eq(heir, slice_of(id, ORIGIN_SIZE)) || MUTANT(foldrole);
+    return slice_eq(heir, slice_of(me, ORIGIN_SIZE)) || MUTANT(foldrole);
 }
 
 int fold_claim(ecrdt_txn *t) {
-    uint32_t me;
-    int rc = origin_me(t, &me);
-    const uint8_t *id = rc == 1 ? origin_id(t, me) : NULL;
-    if (!id)
-        return rc < 0 ? rc : db_err(t->db);
+    uint8_t me[ORIGIN_SIZE];
+    int rc = replica_origin(t, me);
+    if (rc < 0)
+        return rc;
     buf_clear(&t->rec);
-    buf_put(&t->rec, id, ORIGIN_SIZE);
+    buf_put(&t->rec, me, ORIGIN_SIZE);
     return db_put(t->db, DB_META, ecrdt_str(heir_key), &t->rec);
 }
 

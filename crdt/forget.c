@@ -3,6 +3,7 @@
 #include "crdt/forget.h"
 #include "crdt/clocks.h"
 #include "crdt/door.h"
+#include "crdt/spans.h"
 #include "crdt/items.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -147,20 +148,21 @@ static int forget_piece(struct forget *f) {
 
 /* The ids of all keys that begin with prefix, up to the least behind them. */
 static int prefix_bounds(struct forget *f, slice prefix) {
-    uint8_t b[KEY_K_MAX];
+    struct spans sp = {0};
+    slice lo, hi;
     if (prefix.len > KEY_HASHED_PREFIX)
         return err_set(ECRDT_EINVAL,
                        "ecrdt_forget(): a prefix has at most %d bytes, this "
                        "one %zu",
                        KEY_HASHED_PREFIX, prefix.len);
-    size_t n = key_prefix(b, prefix);
-    item_id_set(&f->at, slice_of(b, n));
-    while (n && b[n - 1] == 0xff)
-        n--;
-    if (n)
-        b[n - 1]++;
-    item_id_set(&f->hi, slice_of(b, n));
-    return ECRDT_OK;
+    int rc = spans_add_prefix(&sp, prefix);
+    if (rc == ECRDT_OK) {
+        spans_at(&sp, 0, &lo, &hi);
+        item_id_set(&f->at, lo);
+        item_id_set(&f->hi, hi);
+    }
+    spans_free(&sp);
+    return rc;
 }
 
 int ecrdt_forget(ecrdt_store *s, const char *bucket, ecrdt_slice prefix,

@@ -153,6 +153,9 @@ int txn_corrupt(ecrdt_txn *t, const char *what);
 
 /* ---- bucket.c ---- */
 
+/* 0, or ECRDT_EINVAL for what cannot be the name of a bucket, NULL included. */
+int bucket_check_name(const char *name);
+
 /* Fills the zeroed bk with number, name and salt: 1, 0 if absent, < 0. */
 int bucket_find(ecrdt_txn *t, const char *name, struct bucket *bk);
 

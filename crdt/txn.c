@@ -306,18 +306,6 @@ int txn_unpark(ecrdt_txn *t) {
 
 /* ---- buckets of a transaction -------------------------------------------- */
 
-static int check_name(const char *name) {
-    size_t n = name ? strnlen(name, ECRDT_MAX_BUCKET_NAME + 1) : 0;
-    if (n >= 1 && n <= ECRDT_MAX_BUCKET_NAME)
-        return ECRDT_OK;
-    return err_set(ECRDT_EINVAL,
-                   "a bucket's name has 1 to %d bytes, this one %s",
-                   ECRDT_MAX_BUCKET_NAME,
-                   !name ? "is NULL"
-                   : n   ? "has more"
-                         : "is empty");
-}
-
 static struct bucket *find_bucket(ecrdt_txn *t, const char *name) {
     if (t->last && !strcmp(t->last->name, name))
         return t->last;
@@ -342,7 +330,7 @@ int txn_bucket(ecrdt_txn *t, const char *name, bool create,
                struct bucket **out) {
     struct bucket *bk = name ? find_bucket(t, name) : NULL;
     if (!bk) {
-        int rc = check_name(name);
+        int rc = bucket_check_name(name);
         if (rc == ECRDT_OK)
             rc = alloc_grow(&t->buckets, &t->cap_buckets, t->n_buckets + 1,
                             sizeof *t->buckets);
