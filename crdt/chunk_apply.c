@@ -370,7 +370,7 @@ static int apply_part(struct apply *a, const struct chunk_part *p) {
 static int check_own(struct apply *a) {
     int rc = 0;
     for (size_t i = 0; i < a->c->n_parts && rc == 0; i++)
-        rc = origin_check(a->t, a->bk, &a->c->parts[i].clk);
+        rc = twin_check(a->t, a->bk, &a->c->parts[i].clk);
     a->r->ahead += rc == 1;
     return rc;
 }

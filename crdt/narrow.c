@@ -24,11 +24,8 @@ struct narrow {
     struct narrowed *out;
     uint64_t floor; /* of this incarnation's events */
     bool look;      /* change nothing */
+    bool stays;     /* something written outside, again and again */
 };
-
-static slice least(slice a, slice b) {
-    return !a.len ? b : !b.len || slice_cmp(a, b) <= 0 ? a : b;
-}
 
 /* The ranges of a bucket without this store's own entry. */
 static int load_others(ecrdt_txn *t, struct bucket *bk, struct ranges *others) {
@@ -53,18 +50,13 @@ static int each_stretch(ecrdt_txn *t, struct bucket *bk, const struct held *h,
     if (rc == ECRDT_OK)
         rc = spans_rest(&rest, &in);
     for (size_t i = 0; i < rest.n && !rc; i++) {
-        slice at, end;
-        spans_at(&rest, i, &at, &end);
-        for (size_t r = ranges_find(others, at); !rc && r < others->n; r++) {
-            const struct item_id *hi = ranges_hi(others, r);
-            slice none = slice_of(NULL, 0);
-            struct stretch s = {at, least(hi ? item_id_slice(hi) : none, end),
-                                &others->r[r].clk};
+        slice lo, hi;
+        spans_at(&rest, i, &lo, &hi);
+        struct ranges_walk w = ranges_pieces(others, lo, hi);
+        while (!rc && ranges_piece(&w)) {
+            struct stretch s = {w.lo, w.hi, &others->r[w.i].clk};
             int any = s.clk->n ? 1 : forget_any(t, bk, s.lo, s.hi);
             rc = any == 1 ? fn(ctx, &s) : any;
-            at = s.hi;
-            if (slice_eq(s.hi, end))
-                break;
         }
     }
     spans_free(&in);
@@ -93,23 +85,6 @@ int narrow_outside(ecrdt_txn *t, const struct held *h) {
 /* ---- who keeps a stretch --------------------------------------------------
  */
 
-/* What the keeper has of our own events everywhere on the stretch. */
-static uint64_t own_there(const struct keeper *k, const struct stretch *s,
-                          const uint8_t *me) {
-    const struct ranges *rs = k->clock;
-    uint64_t most = UINT64_MAX;
-    if (!rs->n)
-        return 0;
-    for (size_t i = ranges_find(rs, s->lo); i < rs->n; i++) {
-        uint64_t seq = vv_seq(&rs->r[i].clk, me);
-        const struct item_id *end = ranges_hi(rs, i);
-        most = seq < most ? seq : most;
-        if (!end || (s->hi.len && slice_cmp(item_id_slice(end), s->hi) >= 0))
-            break;
-    }
-    return most;
-}
-
 /* Adds to ask the heads of one origin that are not known to lie on the chains
  * of the keeper's clock at: 0 or < 0. */
 static int ask_group(const struct narrow *w, const struct keeper *k,
@@ -134,18 +109,15 @@ static int ask_group(const struct narrow *w, const struct keeper *k,
  * its clock may be that of an event on another branch. */
 static int ask_about(const struct narrow *w, const struct keeper *k,
                      const struct stretch *s, struct vv *ask) {
-    const struct ranges *rs = k->clock;
-    for (size_t i = ranges_find(rs, s->lo); i < rs->n; i++) {
-        for (size_t h = 0, n; h < s->clk->n && ask->n < PLACE_HEADS; h += n) {
-            n = vv_group(s->clk, h);
-            int rc = ask_group(w, k, s, &rs->r[i].clk, &s->clk->e[h], n, ask);
+    struct ranges_walk r = ranges_pieces(k->clock, s->lo, s->hi);
+    while (ranges_piece(&r))
+        for (size_t i = 0, n; i < s->clk->n && ask->n < PLACE_HEADS; i += n) {
+            n = vv_group(s->clk, i);
+            const struct vv *at = &k->clock->r[r.i].clk;
+            int rc = ask_group(w, k, s, at, &s->clk->e[i], n, ask);
             if (rc < 0)
                 return rc;
         }
-        const struct item_id *end = ranges_hi(rs, i);
-        if (!end || (s->hi.len && slice_cmp(item_id_slice(end), s->hi) >= 0))
-            break;
-    }
     return ECRDT_OK;
 }
 
@@ -159,7 +131,7 @@ static int missing_there(const struct narrow *w, const struct keeper *k,
         *missing = ranges_missing_in(&w->others, k->clock, &within);
     spans_free(&within);
     if (MUTANT(narrowown))
-        *missing = own_there(k, s, w->me) < w->bk->head.seq;
+        *missing = ranges_least(k->clock, w->me) < w->bk->head.seq;
     return rc;
 }
 
@@ -270,8 +242,12 @@ static int leave(void *ctx, const struct stretch *s) {
     if (begun && !p.own && !w->look)
         rc = forget_look(w->t, w->bk, s->lo, s->hi, look, &p);
     bool piece = !p.own || p.items;
-    if (rc < 0 || (begun && !piece && w->h.renewals >= NARROW_RENEWALS))
-        return rc < 0 ? rc : 0; /* it stays */
+    if (rc < 0)
+        return rc;
+    if (begun && !piece && w->h.renewals >= NARROW_RENEWALS) {
+        w->stays = true;
+        return 0;
+    }
     rc = find_keeper(w, s);
     if (rc != 1 || w->look)
         return rc;
@@ -285,8 +261,10 @@ static int finished(struct narrow *w) {
     w->h.since = 0;
     w->h.renewals = 0;
     log_line(ECRDT_LOG_INFO,
-             "msg=\"nothing is left outside of the subscription\" "
-             "store=\"%s\" bucket=\"%s\"",
+             "msg=\"%s outside of the subscription\" store=\"%s\" "
+             "bucket=\"%s\"",
+             w->stays ? "what is written all the time stays"
+                      : "nothing is left",
              w->t->s->path, w->h.bucket);
     return held_save(w->t, &w->h);
 }

@@ -1,8 +1,6 @@
 /* origin.c: origins by number and id, and the incarnation of this store:
  * its key pair and how it is renewed (PROTOCOL D2). */
-#include "crdt/chain.h"
 #include "crdt/clocks.h"
-#include "crdt/held.h"
 #include "crdt/store.h"
 #include "lib/alloc.h"
 #include "lib/err.h"
@@ -203,46 +201,6 @@ int replica_origin(ecrdt_txn *t, uint8_t id[ORIGIN_SIZE]) {
         return rc < 0 ? rc : db_err(t->db);
     memcpy(id, me, ORIGIN_SIZE);
     return ECRDT_OK;
-}
-
-int origin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard) {
-    int rc = chain_is_cloned(t, bk, heard);
-    if (rc != 1)
-        return rc;
-    log_line(ECRDT_LOG_WARN,
-             "msg=\"a peer has events of this store that the store itself has "
-             "not made: it was rolled back, or a copy of it is in use; new "
-             "incarnation\" store=\"%s\" bucket=\"%s\"",
-             t->s->path, bk->name);
-    rc = origin_renew(t);
-    if (rc == ECRDT_OK)
-        rc = subscription_doubt(t);
-    return rc < 0 ? rc : 1;
-}
-
-static int
-each_heard(ecrdt_txn *t, const char *bucket, const struct ranges *heard,
-           int (*fn)(ecrdt_txn *, struct bucket *, const struct vv *)) {
-    struct bucket *bk;
-    int rc = txn_bucket(t, bucket, false, &bk);
-    if (rc == 1)
-        rc = txn_head(t, bk) < 0 ? db_err(t->db) : 1;
-    for (size_t i = 0, go = rc == 1; go && i < heard->n; i++) {
-        rc = fn(t, bk, &heard->r[i].clk);
-        if (rc != 0)
-            return rc;
-    }
-    return rc < 0 ? rc : 0;
-}
-
-int replica_is_cloned(ecrdt_txn *t, const char *bucket,
-                      const struct ranges *heard) {
-    return each_heard(t, bucket, heard, chain_is_cloned);
-}
-
-int replica_renew(ecrdt_txn *t, const char *bucket,
-                  const struct ranges *heard) {
-    return each_heard(t, bucket, heard, origin_check);
 }
 
 int replica_sign(ecrdt_store *s, slice msg, uint8_t sig[64], uint8_t pk[32]) {

@@ -75,25 +75,26 @@ static int any_off(ecrdt_txn *t, struct bucket *bk, const struct vv *before,
 static int answer_part(ecrdt_txn *t, struct bucket *bk, const struct fp *m,
                        const struct fp_part *p, struct fp *off) {
     static const struct vv none;
-    const struct ranges *rs = &bk->rs;
     const struct vv *heads = &m->clks[p->clk], *before = NULL;
-    struct item_id lo = p->lo;
-    uint32_t clk;
-    for (size_t i = ranges_find(rs, item_id_slice(&lo)); i < rs->n; i++) {
-        const struct item_id *hi = ranges_hi(rs, i);
-        bool last = !hi || (p->bounded && slice_cmp(item_id_slice(&p->hi),
-                                                    item_id_slice(hi)) <= 0);
-        int rc = any_off(t, bk, before, &rs->r[i].clk, heads);
-        before = rc ? NULL : &rs->r[i].clk;
-        if (rc == 1) {
+    slice end = p->bounded ? item_id_slice(&p->hi) : slice_of(NULL, 0);
+    struct ranges_walk w = ranges_pieces(&bk->rs, item_id_slice(&p->lo), end);
+    while (ranges_piece(&w)) {
+        const struct vv *here = &bk->rs.r[w.i].clk;
+        struct item_id lo, hi;
+        uint32_t clk;
+        int rc = any_off(t, bk, before, here, heads);
+        before = rc ? NULL : here;
+        item_id_set(&lo, w.lo);
+        item_id_set(&hi, w.hi);
+        if (rc == 1)
             rc = fp_add_clock(off, &none, &clk);
-            if (rc == ECRDT_OK &&
-                !fp_add(off, &lo, last ? fp_hi(p) : hi, clk, true))
-                rc = ECRDT_ENOMEM;
-        }
-        if (rc < 0 || last)
+        else if (!rc)
+            continue;
+        if (rc == ECRDT_OK &&
+            !fp_add(off, &lo, w.hi.len ? &hi : NULL, clk, true))
+            rc = ECRDT_ENOMEM;
+        if (rc < 0)
             return rc;
-        lo = *hi;
     }
     return ECRDT_OK;
 }

@@ -166,16 +166,33 @@ bool ranges_le_in(const struct ranges *a, const struct ranges *b,
     return le;
 }
 
+struct ranges_walk ranges_pieces(const struct ranges *rs, slice lo, slice hi) {
+    struct ranges_walk w = {.rs = rs, .hi = lo, .end = hi};
+    w.next = ranges_find(rs, lo);
+    return w;
+}
+
+bool ranges_piece(struct ranges_walk *w) {
+    if (w->next >= w->rs->n)
+        return false;
+    w->i = w->next++;
+    const struct item_id *hi = ranges_hi(w->rs, w->i);
+    bool last =
+        !hi || (w->end.len && slice_cmp(item_id_slice(hi), w->end) >= 0);
+    w->lo = w->hi;
+    w->hi = last ? w->end : item_id_slice(hi);
+    if (last)
+        w->next = w->rs->n;
+    return true;
+}
+
 bool ranges_at(const struct ranges *rs, const struct item_id *lo,
                const struct item_id *hi, const struct vv *clk) {
-    for (size_t i = ranges_find(rs, item_id_slice(lo)); i < rs->n; i++) {
-        if (hi &&
-            slice_cmp(item_id_slice(&rs->r[i].lo), item_id_slice(lo)) > 0 &&
-            slice_cmp(item_id_slice(&rs->r[i].lo), item_id_slice(hi)) >= 0)
-            break;
-        if (!vv_eq(&rs->r[i].clk, clk))
+    slice end = hi ? item_id_slice(hi) : slice_of(NULL, 0);
+    struct ranges_walk w = ranges_pieces(rs, item_id_slice(lo), end);
+    while (ranges_piece(&w))
+        if (!vv_eq(&rs->r[w.i].clk, clk))
             return false;
-    }
     return true;
 }
 

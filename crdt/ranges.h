@@ -39,6 +39,17 @@ int ranges_init(struct ranges *rs);
 /* Index of the range that holds id; rs must have a first range. */
 size_t ranges_find(const struct ranges *rs, slice id);
 
+/* The pieces of [lo, hi) (an empty hi is no upper bound) that lie in one range
+ * each: for (w = ranges_pieces(rs, lo, hi); ranges_piece(&w);) has number i of
+ * the range and the bounds lo and hi of the piece, borrowed. */
+struct ranges_walk {
+    const struct ranges *rs;
+    size_t i, next;
+    slice lo, hi, end;
+};
+struct ranges_walk ranges_pieces(const struct ranges *rs, slice lo, slice hi);
+bool ranges_piece(struct ranges_walk *w);
+
 /* Makes a cut at id, unless there is one; *at is the index of the range that
  * begins there. The new range gets number no. 0 or ECRDT_ENOMEM. */
 int ranges_cut(struct ranges *rs, slice id, uint32_t no, size_t *at);

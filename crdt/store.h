@@ -195,12 +195,14 @@ int origin_no(ecrdt_txn *t, const uint8_t id[ORIGIN_SIZE], bool create,
  * clocks as a foreign, closed one (PROTOCOL D2). */
 int origin_renew(ecrdt_txn *t);
 
-/* A new incarnation if a clock that a peer told holds a head of the present
- * one that is not on its chain: 1 = taken, 0 = no need, < 0 (PROTOCOL D5). */
-int origin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard);
-
 /* Number of the present incarnation. */
 int origin_me(ecrdt_txn *t, uint32_t *no);
+
+/* ---- twin.c ---- */
+
+/* A new incarnation if a clock that a peer told holds a head of the present
+ * one that is not on its chain: 1 = taken, 0 = no need, < 0 (PROTOCOL D5). */
+int twin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard);
 
 /* ---- meta records ---- */
 

@@ -2,7 +2,7 @@
 #include "replication/narrowing.h"
 #include "lib/log.h"
 #include "replication/peers.h"
-#include "replication/session_reconcile.h"
+#include "replication/session_place.h"
 #include <stdio.h>
 
 /* The next bucket in turn that has something to forget; NULL: none. */

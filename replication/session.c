@@ -1,6 +1,7 @@
 /* session.c: the states of a conversation and what each message does in
  * them; what is told and sent while it lives is in session_push.c. */
 #include "replication/peers.h"
+#include "replication/session_place.h"
 #include "replication/session_reconcile.h"
 #include "lib/alloc.h"
 #include "lib/assert.h"

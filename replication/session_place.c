@@ -1,5 +1,6 @@
 /* session_place.c: asks a keeper whether heads of ours lie on its chains, and
  * sends it the ranges on which they do not. */
+#include "replication/session_place.h"
 #include "replication/session_reconcile.h"
 
 int session_ask_place(struct session *s, struct mirror *m, struct placed *ask,

@@ -54,19 +54,4 @@ void session_fp_key(const struct session *s, uint8_t key[32]);
 
 /* Frees both queues. */
 void session_talks_drop(struct session *s);
-
-/* ---- session_place.c: what a narrowing asks a keeper (crdt/place.h) -------
- */
-
-/* Handlers of the two messages. */
-int session_on_place(struct session *s, slice body, uint64_t now_ms);
-int session_on_placed(struct session *s, slice body, uint64_t now_ms);
-
-/* Asks the peer about heads of m's bucket (ask is emptied then), unless a
- * question is under way or it is too early. 0 or a negative code. */
-int session_ask_place(struct session *s, struct mirror *m, struct placed *ask,
-                      struct buf *scratch, uint64_t now_ms);
-
-/* Ends the question that is under way. */
-void session_place_drop(struct session *s);
 #endif

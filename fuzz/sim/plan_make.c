@@ -219,8 +219,6 @@ static void add_one(struct maker *m, uint8_t what) {
         r = 0;
     if (what == DO_subscribe && m->n > 1)
         r = 1 + (unsigned)maker_below(m, m->n - 1);
-    if (what == DO_subscribe && r < m->p->replicas && m->p->at[r].core)
-        return; /* cores narrow in a story of their own */
     struct plan_step *s = plan_add(m->p, (enum plan_do)what, r, 0);
     if (!s)
         return;

@@ -2,7 +2,6 @@
  * and the branches are merged without losing what either wrote. */
 #include "crdt/clockdiff.h"
 #include "crdt/fork.h"
-#include "crdt/held.h"
 #include "tests/crdt/forge.h"
 #include "tests/crdt/twins.h"
 
@@ -125,33 +124,6 @@ static void a_goodbye_of_one_branch_is_none_of_both(void **state) {
     assert_int_equal(kit_value(2, "n"), 17);
     twins_meet(2, 1); /* the copy counted on before it noticed */
     assert_int_equal(kit_value(2, "n"), 20);
-}
-
-/* What a twin wrote outside of what it holds looks covered by the numbers of
- * the other: the twin that sees it narrows again there, and a keeper is asked.
- */
-static void what_a_twin_wrote_outside_is_doubted(void **state) {
-    struct held h = {0};
-    ecrdt_slice a = slice_str("a/");
-    (void)state;
-    kit_set(0, "a/k", "v");
-    assert_code(0, ecrdt_subscribe(kit(0), KIT_B, &a, 1));
-    kit_pull(2, 0);
-    twins_copy(0, 1);
-    kit_set(0, "b/k", "left");
-    kit_set(1, "b/k", "right");
-    kit_set(1, "b/l", "right");
-    kit_pull(2, 1);
-    for (int i = 0; i < 3; i++) {
-        kit_try(0, 2);
-        kit_try(2, 0);
-    }
-    ecrdt_txn *t = kit_read(0);
-    assert_code(1, held_load(t, KIT_B, &h));
-    assert_true(h.narrowing);
-    ecrdt_abort(t);
-    held_free(&h);
-    kit_expect(0, "b/k", "left");
 }
 
 /* A delta built without seeing the fork is not applied. */
@@ -379,7 +351,6 @@ int main(void) {
         kit_test(peers_of_twins_merge),
         kit_test(counters_merge_to_the_maximum),
         kit_test(a_goodbye_of_one_branch_is_none_of_both),
-        kit_test(what_a_twin_wrote_outside_is_doubted),
         kit_test(a_delta_across_a_fork_is_refused),
         kit_test(a_fork_that_does_not_fit_is_no_merge),
         kit_test(heads_that_numbers_cannot_compare),

@@ -145,40 +145,6 @@ static void an_aborted_renewal_changes_nothing(void **state) {
     kit_sound(0);
 }
 
-/* A peer tells of events of ours that we do not have: we were rolled back. */
-static void own_events_from_the_future_renew(void **state) {
-    (void)state;
-    ecrdt_node old, now;
-    kit_set(0, "k", "v1");
-    assert_ok(ecrdt_backup(kit(0), kit_path(2))); /* a state of earlier */
-    kit_set(0, "k", "v2");
-    kit_pull(1, 0);
-    node(0, &old);
-    /* Put the earlier state in our place, identity and all. */
-    ecrdt_txn *t = kit_write(0);
-    struct bucket *bk = kit_bucket(t);
-    bk->head.seq = bk->seq_before = 1;
-    bk->head.h = bk->head.prev_h;
-    bk->head.prev_seq = 0;
-    bk->head_dirty = true;
-    assert_ok(ecrdt_commit(t));
-    struct ranges peer = {0};
-    struct buf out = {0};
-    assert_int_equal(kit_build(1, &peer, 10, &out), 1);
-    struct chunk_report r = kit_apply(0, buf_slice(&out));
-    assert_int_equal(r.ahead, 1);
-    assert_int_equal(r.applied, 0);
-    node(0, &now);
-    assert_memory_not_equal(&old, &now, sizeof old);
-    kit_apply(0, buf_slice(&out)); /* fetched again: now it fits */
-    kit_expect(0, "k", "v2");
-    kit_set(0, "k", "v3");
-    kit_pull(1, 0);
-    kit_expect(1, "k", "v3");
-    ranges_free(&peer);
-    buf_free(&out);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(each_store_has_its_own),
@@ -187,7 +153,6 @@ int main(void) {
         kit_test(counters_outlive_an_incarnation),
         kit_test(an_origin_signs),
         kit_test(an_aborted_renewal_changes_nothing),
-        kit_test(own_events_from_the_future_renew),
     };
     return TEST_RUN(tests);
 }

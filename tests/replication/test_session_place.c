@@ -1,5 +1,5 @@
 /* test_session_place.c: a question about heads and its answer on a link. */
-#include "replication/session_reconcile.h"
+#include "replication/session_place.h"
 #include "tests/replication/world.h"
 
 static struct world w;
