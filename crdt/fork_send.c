@@ -40,25 +40,24 @@ static bool merged_here(const struct bucket *bk,
 }
 
 /* Is the peer shown to have another branch of something that is news to it?
- * Nobody sends what lies where we are blind: whether our head of an origin
- * that is known to have branches lies below a greater one of the peer's will
- * never be seen here, so it counts as another branch, and the receiver finds
- * out. */
+ * Nobody sends what lies where we are blind: whether our head of an origin that
+ * is known to have branches lies on the chains of a greater one of the peer's
+ * will never be seen here, so it counts as another branch, and the receiver
+ * finds out. */
 static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
                     const struct vv *peer, bool blind) {
     for (size_t i = 0, n, nc; i < peer->n; i += n) {
         const struct head *x = &peer->e[i];
         n = vv_group(peer, i);
         const struct head *y = vv_heads(clk, x->origin, &nc);
-        bool below = nc && vv_heads_le(y, nc, x, n);
-        if (below && blind && !vv_heads_same(y, nc, x, n) &&
-            merged_here(bk, x->origin))
-            return 1;
-        if (!nc || below)
+        if (!nc || vv_heads_same(y, nc, x, n))
             continue;
-        int place = place_of(t, bk, clk, x, n);
+        int place =
+            vv_heads_le(y, nc, x, n) ? CHAIN_AHEAD : place_of(t, bk, clk, x, n);
         if (place < 0 || place == CHAIN_OFF)
             return place < 0 ? place : 1;
+        if (place == CHAIN_AHEAD && blind && merged_here(bk, x->origin))
+            return 1;
     }
     return 0;
 }

@@ -85,14 +85,14 @@ int narrow_outside(ecrdt_txn *t, const struct held *h) {
 /* ---- who keeps a stretch --------------------------------------------------
  */
 
-/* Adds to ask the heads of one origin that are not known to lie on the chains
- * of the keeper's clock at: 0 or < 0. */
+/* Adds to ask the heads of one origin that the numbers of the keeper's clock at
+ * cover, and that are not known to lie on its chains: 0 or < 0. */
 static int ask_group(const struct narrow *w, const struct keeper *k,
                      const struct stretch *s, const struct vv *at,
                      const struct head *x, size_t n, struct vv *ask) {
     for (size_t i = 0, nk; i < n; i++) {
         const struct head *h = vv_heads(at, x->origin, &nk);
-        if (vv_heads_have(h, nk, &x[i]) ||
+        if (vv_heads_have(h, nk, &x[i]) || !nk || h->seq < x[i].seq ||
             (k->said && placed_has(k->said, s->lo, s->hi, &x[i])))
             continue;
         int place = chain_find(w->t, w->bk, at, &x[i]);
@@ -163,8 +163,7 @@ static int find_keeper(struct narrow *w, const struct stretch *s) {
     uint64_t fewest = 0;
     struct placed ask = {0};
     int rc = best_keeper(w, s, &best, &fewest);
-    if (rc == ECRDT_OK && best && !fewest && best->clock->n &&
-        !MUTANT(narrowfork))
+    if (rc == ECRDT_OK && best && best->clock->n && !MUTANT(narrowfork))
         rc = ask_about(w, best, s, &ask.heads);
     if (rc == ECRDT_OK && best &&
         ((!fewest && !ask.heads.n) || MUTANT(narrowearly)))

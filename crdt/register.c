@@ -70,9 +70,11 @@ int register_get(ecrdt_txn *t, const char *bucket, slice key, slice *value,
     int rc = door_record(t, bucket, TAG_REGISTER, key, nothing, &k, &rec);
     if (rc <= 0)
         return rc;
-    *value = item_plain(rec, KIND_PUT);
-    if (value->data && !who && key.len <= KEY_RAW_MAX)
+    slice plain = item_plain(rec, KIND_PUT);
+    if (plain.data && !who && key.len <= KEY_RAW_MAX) {
+        *value = plain;
         return 1;
+    }
     struct event e;
     rc = winner(t, rec, &e);
     if (rc <= 0)

@@ -220,8 +220,7 @@ static const struct {
      PLAN_BIT(subscribe), true, gossips},
     {PLAN_BIT(clone) | PLAN_BIT(partition), 0, false, twins},
     {PLAN_BIT(wipe) | PLAN_BIT(subscribe) | PLAN_BIT(export), 0, false, letter},
-    {PLAN_BIT(subscribe) | PLAN_BIT(partition),
-     0, false, cores},
+    {PLAN_BIT(subscribe) | PLAN_BIT(partition), 0, false, cores},
     {PLAN_BIT(full), 0, false, disk},
 };
 enum { STORIES = sizeof stories / sizeof *stories };

@@ -30,6 +30,32 @@ static void a_blind_branch_is_merged_too(void **state) {
     kit_sound(BLIND);
 }
 
+/* A twin that has merged two branches, and then holds a part, writes outside of
+ * it; the peer is further on one of them there, and has not the other. */
+static void a_blind_range_with_branches_goes_whole(void **state) {
+    ecrdt_slice a = slice_str("a/");
+    (void)state;
+    kit_set(0, "a/k", "before");
+    kit_pull(2, 0);
+    twins_copy(0, 1);
+    kit_set(0, "a/0", "left");
+    kit_set(1, "a/1", "right");
+    kit_pull(2, 1);
+    for (int i = 0; i < 3; i++)
+        kit_try(0, 2); /* merged here, and not told */
+    kit_set(1, "a/2", "right");
+    kit_pull(2, 1);
+    assert_code(1, ecrdt_subscribe(kit(0), KIT_B, &a, 1));
+    kit_set(0, "b/k", "blind");
+    for (int i = 0; i < 5; i++) {
+        kit_try(2, 0);
+        kit_try(0, 2);
+    }
+    kit_expect(2, "b/k", "blind");
+    kit_expect(2, "a/0", "left");
+    kit_sound(2);
+}
+
 /* A floor has numbers, not branches: who has the other branch up to there
  * lacks the removal that this one dropped. */
 static void a_floor_of_one_branch(void **state) {
@@ -116,6 +142,7 @@ static void two_forks_over_a_link(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(a_blind_branch_is_merged_too),
+        kit_test(a_blind_range_with_branches_goes_whole),
         kit_test(a_floor_of_one_branch),
         kit_test(two_forks_over_a_link),
     };

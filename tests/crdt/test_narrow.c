@@ -319,6 +319,21 @@ static void a_keeper_is_asked(void **state) {
     kit_expect(EDGE, "b/2", NULL);
 }
 
+/* Also while it lacks something, which it may refuse until it has the branch.
+ */
+static void a_keeper_that_lacks_events_is_asked(void **state) {
+    (void)state;
+    two_branches();
+    assert_code(0, subscribe(EDGE, NULL));
+    kit_set(4, "b/9", "more");
+    kit_pull(EDGE, 4);
+    assert_code(1, subscribe(EDGE, "a/"));
+    struct narrowed done = narrow_by(CORE, NULL, NULL);
+    assert_true(done.waits && done.asks && done.missing);
+    assert_int_equal(done.ask.heads.n, 1);
+    placed_free(&done.ask);
+}
+
 /* A keeper that is simply further says so, and what it said counts for the
  * stretch that it was asked about. */
 static void a_keeper_that_is_further_says_so(void **state) {
@@ -359,6 +374,7 @@ int main(void) {
         kit_test(a_backup_keeps_the_subscription),
         kit_test(a_keeper_on_another_branch),
         kit_test(a_keeper_is_asked),
+        kit_test(a_keeper_that_lacks_events_is_asked),
         kit_test(a_keeper_that_is_further_says_so),
     };
     return TEST_RUN(tests);
