@@ -37,6 +37,11 @@ static void a_value_is_read_back(void **state) {
     assert_ok(ecrdt_commit(t));
     assert_int_equal(kit_seq(0), 3); /* deletes of nothing are no events */
     kit_sound(0);
+    slice untouched = slice_str("as it was");
+    t = kit_read(0);
+    assert_code(0, ecrdt_reg_get(t, KIT_B, slice_str("k"), &untouched, NULL));
+    ecrdt_abort(t);
+    assert_slice_equal(untouched, slice_str("as it was"));
 }
 
 static void concurrent_values_are_all_kept(void **state) {
