@@ -93,7 +93,7 @@ static int ask_group(const struct narrow *w, const struct keeper *k,
     for (size_t i = 0, nk; i < n; i++) {
         const struct head *h = vv_heads(at, x->origin, &nk);
         if (vv_heads_have(h, nk, &x[i]) || !nk || h->seq < x[i].seq ||
-            (k->said && placed_has(k->said, s->lo, s->hi, &x[i])))
+            (k->said && said_of(k->said, s->lo, s->hi, &x[i])))
             continue;
         int place = chain_find(w->t, w->bk, at, &x[i]);
         if (place == CHAIN_ON || (place == CHAIN_UNKNOWN && MUTANT(narrowask)))

@@ -19,7 +19,7 @@ struct keeper {
     const char *name; /* for people */
     const struct ranges *clock;
     const struct spans *holds;
-    const struct placed *said; /* which heads lie on its chains; NULL: none */
+    const struct said *said; /* which heads lie on its chains; NULL: none */
 };
 
 struct narrowed {

@@ -2,35 +2,68 @@
 #include "crdt/place.h"
 #include "crdt/chain.h"
 #include "crdt/clocks.h"
+#include "lib/alloc.h"
 
 void placed_free(struct placed *p) {
     vv_free(&p->heads);
     *p = (struct placed){0};
 }
 
-bool placed_has(const struct placed *p, slice lo, slice hi,
-                const struct head *x) {
+void said_free(struct said *s) {
+    for (size_t i = 0; i < s->n; i++)
+        placed_free(&s->p[i]);
+    alloc_free(s->p);
+    *s = (struct said){0};
+}
+
+/* Is lo to hi part of p's stretch? */
+static bool within(const struct placed *p, slice lo, slice hi) {
     slice end = item_id_slice(&p->hi);
-    size_t n;
-    const struct head *h = vv_heads(&p->heads, x->origin, &n);
-    return vv_heads_have(h, n, x) &&
-           slice_cmp(item_id_slice(&p->lo), lo) <= 0 &&
+    return slice_cmp(item_id_slice(&p->lo), lo) <= 0 &&
            (!end.len || (hi.len && slice_cmp(hi, end) <= 0));
 }
 
-int placed_add(struct placed *p, struct placed *to) {
-    int rc = ECRDT_OK;
-    if (slice_eq(item_id_slice(&p->lo), item_id_slice(&to->lo)) &&
-        slice_eq(item_id_slice(&p->hi), item_id_slice(&to->hi)))
-        for (size_t i = 0, n; i < p->heads.n && rc == ECRDT_OK; i += n) {
-            n = vv_group(&p->heads, i);
-            const struct head *h = &p->heads.e[i];
-            rc = vv_unite(&to->heads, h->origin, h, n);
-        }
+bool said_of(const struct said *s, slice lo, slice hi, const struct head *x) {
+    for (size_t i = 0, n; i < s->n; i++) {
+        const struct head *h = vv_heads(&s->p[i].heads, x->origin, &n);
+        if (vv_heads_have(h, n, x) && within(&s->p[i], lo, hi))
+            return true;
+    }
+    return false;
+}
+
+/* The place of an answer about that stretch: its own, a new one, or the
+ * oldest's. NULL without memory. */
+static struct placed *place_of(struct said *s, const struct placed *answer) {
+    for (size_t i = 0; i < s->n; i++)
+        if (slice_eq(item_id_slice(&s->p[i].lo), item_id_slice(&answer->lo)) &&
+            slice_eq(item_id_slice(&s->p[i].hi), item_id_slice(&answer->hi)))
+            return &s->p[i];
+    if (s->n == PLACE_STRETCHES) {
+        s->oldest = (s->oldest + 1) % PLACE_STRETCHES;
+        placed_free(&s->p[s->oldest]);
+        return &s->p[s->oldest];
+    }
+    if (alloc_grow(&s->p, &s->cap, s->n + 1, sizeof *s->p) < 0)
+        return NULL;
+    s->p[s->n] = (struct placed){0};
+    return &s->p[s->n++];
+}
+
+int said_add(struct said *s, struct placed *answer) {
+    struct placed *p = place_of(s, answer);
+    int rc = p ? ECRDT_OK : ECRDT_ENOMEM;
+    for (size_t i = 0, n; p && i < p->heads.n && rc == ECRDT_OK; i += n) {
+        n = vv_group(&p->heads, i);
+        const struct head *h = &p->heads.e[i];
+        rc = vv_unite(&answer->heads, h->origin, h, n);
+    }
+    if (rc < 0)
+        return rc;
     placed_free(p);
-    *p = *to;
-    *to = (struct placed){0};
-    return rc;
+    *p = *answer;
+    *answer = (struct placed){0};
+    return ECRDT_OK;
 }
 
 int place_ask(const struct placed *p, const char *bucket, struct fp *m) {

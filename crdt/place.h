@@ -8,7 +8,7 @@
 
 /* In one question, but for those of one origin: a look at each follows a chain
  * of some thousand pairs at worst. */
-enum { PLACE_HEADS = 16 };
+enum { PLACE_HEADS = 16, PLACE_STRETCHES = 64 };
 
 /* Heads on the ids from lo to hi: those that a keeper is asked about, or that
  * it has said to lie on its chains everywhere there. That stays true until the
@@ -19,13 +19,19 @@ struct placed {
 };
 void placed_free(struct placed *p);
 
-/* Was this said of x, on all of lo to hi? */
-bool placed_has(const struct placed *p, slice lo, slice hi,
-                const struct head *x);
+/* What one keeper has said of a bucket, of the last PLACE_STRETCHES stretches.
+ * Zero-initialise, said_free(). */
+struct said {
+    struct placed *p;
+    size_t n, cap, oldest;
+};
+void said_free(struct said *s);
 
-/* Takes over what was said by the further answer to: about the same stretch it
- * adds to p, else it takes its place. Empties to. 0 or ECRDT_ENOMEM. */
-int placed_add(struct placed *p, struct placed *to);
+/* Was this said of x, on all of lo to hi? */
+bool said_of(const struct said *s, slice lo, slice hi, const struct head *x);
+
+/* Takes over a further answer, which is emptied. 0 or ECRDT_ENOMEM. */
+int said_add(struct said *s, struct placed *answer);
 
 /* The question about p's heads as a fingerprint message without sums, into
  * the zeroed m, which borrows bucket. 0 or ECRDT_ENOMEM. */

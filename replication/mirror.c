@@ -66,7 +66,7 @@ void mirrors_free(struct mirrors *ms) {
         spans_free(&ms->m[i]->ours);
         spans_free(&ms->m[i]->theirs);
         chunk_tail_free(&ms->m[i]->tail);
-        placed_free(&ms->m[i]->placed);
+        said_free(&ms->m[i]->placed);
         alloc_free(ms->m[i]);
     }
     alloc_free(ms->m);
@@ -130,8 +130,8 @@ int mirror_hear(struct mirrors *ms, struct mirror *m, struct clock *c,
                       ranges_eq(&m->heard->ranges, now) &&
                           !ranges_le_in(&m->peer, now, &m->theirs),
                       now_ms);
-    if (m->placed.heads.n && !ranges_le(&m->heard->ranges, now))
-        placed_free(&m->placed); /* it has forgotten something */
+    if (m->placed.n && !ranges_le(&m->heard->ranges, now))
+        said_free(&m->placed); /* it has forgotten something */
     m->wait = c->flags & CLOCK_WAIT;
     m->lazy = c->flags & CLOCK_LAZY;
     int rc = reset ? ranges_copy(&m->peer, now) : ranges_raise(&m->peer, now);

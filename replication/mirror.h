@@ -65,7 +65,7 @@ struct mirror {
     uint64_t seen;          /* version of view last compared with peer */
     uint64_t not_before_ms; /* no chunk earlier than this */
     unsigned fruitless;     /* chunks in a row that changed nothing there */
-    struct placed placed;   /* what the peer said of heads of ours */
+    struct said placed;     /* what the peer said of heads of ours */
     uint64_t place_at_ms;   /* it is not asked earlier */
     bool unchecked;         /* heard, and not yet looked at for clones */
     bool look;              /* the peer may lack something */

@@ -262,7 +262,7 @@ static int on_subscribe(struct session *s, slice body, uint64_t now_ms) {
         struct mirror *mirror = s->mirrors.m[i];
         rc = mirror_hold(&s->mirrors, mirror, s->our_holds, &s->their_holds);
         mirror->stale = mirror->known;
-        placed_free(&mirror->placed);
+        said_free(&mirror->placed);
     }
     return rc;
 }

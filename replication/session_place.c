@@ -78,7 +78,7 @@ int session_on_placed(struct session *s, slice body, uint64_t now_ms) {
         rc = send_whole(s, mirror, &m);
         mirror->place_at_ms = now_ms + SESSION_PLACE_MS;
     } else if (!rc) {
-        rc = placed_add(&mirror->placed, &p->asked);
+        rc = said_add(&mirror->placed, &p->asked);
     }
     if (!rc)
         session_place_drop(s);

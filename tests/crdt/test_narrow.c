@@ -23,7 +23,7 @@ static ecrdt_node origin(size_t i) {
 /* Steps with store k's clock of now as the keeper's, and what it said; -1:
  * nobody keeps. */
 static struct narrowed narrow_by(int k, const struct spans *holds,
-                                 const struct placed *said) {
+                                 const struct said *said) {
     struct narrowed done;
     struct ranges clock = {0};
     struct keeper keeper = {"core", &clock, holds, said};
@@ -338,7 +338,7 @@ static void a_keeper_that_lacks_events_is_asked(void **state) {
  * stretch that it was asked about. */
 static void a_keeper_that_is_further_says_so(void **state) {
     struct fp off;
-    struct placed said = {0};
+    struct said said = {0};
     (void)state;
     begin();
     kit_pull(CORE, EDGE);
@@ -355,11 +355,11 @@ static void a_keeper_that_is_further_says_so(void **state) {
         kit_expect(EDGE, "b/2", "t");
         answer(&done.ask, &off);
         assert_int_equal(off.n, 0);
-        assert_ok(placed_add(&said, &done.ask));
+        assert_ok(said_add(&said, &done.ask));
         fp_free(&off);
     }
     kit_expect(EDGE, "b/2", NULL);
-    placed_free(&said);
+    said_free(&said);
 }
 
 int main(void) {

@@ -61,34 +61,51 @@ static void a_head_lies_on_a_chain_or_off(void **state) {
     assert_int_equal(off(both, 2), 1); /* one of two */
 }
 
-static void placed_counts_within_its_stretch(void **state) {
-    struct placed p = {.lo = {1, {'b'}}, .hi = {1, {'c'}}}, more = p;
+/* One head of an answer about lo to hi. */
+static void answered(struct said *s, const char *lo, const char *hi,
+                     const struct head *x) {
+    struct placed p = {0};
+    item_id_set(&p.lo, slice_str(lo));
+    item_id_set(&p.hi, slice_str(hi));
+    assert_ok(vv_raise(&p.heads, x->origin, x->seq, x->h));
+    assert_ok(said_add(s, &p));
+    assert_int_equal(p.heads.n, 0); /* moved */
+}
+
+static void what_was_said_counts_within_its_stretch(void **state) {
+    struct said s = {0};
     struct head x = {{1}, 5, 50}, y = {{1}, 5, 51}, z = {{2}, 1, 1};
     slice b = slice_str("b"), c = slice_str("c"), d = slice_str("d");
     (void)state;
-    assert_ok(vv_raise(&p.heads, x.origin, x.seq, x.h));
-    assert_true(placed_has(&p, b, c, &x));
-    assert_true(placed_has(&p, slice_str("b1"), slice_str("b2"), &x));
-    assert_false(placed_has(&p, b, c, &y));
-    assert_false(placed_has(&p, b, c, &z));
-    assert_false(placed_has(&p, b, d, &x));
-    assert_false(placed_has(&p, b, slice_str(""), &x));
-    assert_false(placed_has(&p, slice_str("a"), c, &x));
-    assert_ok(vv_raise(&more.heads, y.origin, y.seq, y.h));
-    assert_ok(placed_add(&p, &more)); /* the same stretch: both */
-    assert_true(placed_has(&p, b, c, &x) && placed_has(&p, b, c, &y));
-    more = (struct placed){.lo = {1, {'c'}}};
-    assert_ok(vv_raise(&more.heads, z.origin, z.seq, z.h));
-    assert_ok(placed_add(&p, &more)); /* another one: instead */
-    assert_false(placed_has(&p, b, c, &x));
-    assert_true(placed_has(&p, d, slice_str(""), &z));
-    placed_free(&p);
+    answered(&s, "b", "c", &x);
+    assert_true(said_of(&s, b, c, &x));
+    assert_true(said_of(&s, slice_str("b1"), slice_str("b2"), &x));
+    assert_false(said_of(&s, b, c, &y));
+    assert_false(said_of(&s, b, c, &z));
+    assert_false(said_of(&s, b, d, &x));
+    assert_false(said_of(&s, b, slice_str(""), &x));
+    assert_false(said_of(&s, slice_str("a"), c, &x));
+    answered(&s, "b", "c", &y); /* the same stretch: both */
+    assert_true(said_of(&s, b, c, &x) && said_of(&s, b, c, &y));
+    answered(&s, "c", "", &z); /* another one beside it */
+    assert_true(said_of(&s, b, c, &x) && said_of(&s, d, slice_str(""), &z));
+    assert_int_equal(s.n, 2);
+    for (int i = 0; i < PLACE_STRETCHES; i++) { /* the oldest make room */
+        char lo[8], hi[8];
+        snprintf(lo, sizeof lo, "e%03d", i);
+        snprintf(hi, sizeof hi, "e%03d", i + 1);
+        answered(&s, lo, hi, &x);
+        assert_true(said_of(&s, slice_str(lo), slice_str(hi), &x));
+    }
+    assert_int_equal(s.n, PLACE_STRETCHES);
+    assert_true(said_of(&s, slice_str("e063"), slice_str("e064"), &x));
+    said_free(&s);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(a_head_lies_on_a_chain_or_off),
-        cmocka_unit_test(placed_counts_within_its_stretch),
+        cmocka_unit_test(what_was_said_counts_within_its_stretch),
     };
     return TEST_RUN(tests);
 }

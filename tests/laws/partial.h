@@ -64,14 +64,14 @@ static inline uint64_t partial_forgot(struct world *w, struct node *nd,
 /* Node 0 says that the heads in question lie on its chains: without twins they
  * always do. */
 static inline void partial_answer(struct world *w, struct narrowed *done,
-                                  struct placed *said) {
+                                  struct said *said) {
     struct fp m = {0};
     ecrdt_txn *t = world_begin(&w->node[0], false);
     assert_ok(place_ask(&done->ask, world_bucket, &m));
     assert_ok(place_answer(t, &m));
     ecrdt_abort(t);
     WORLD_CHECK(w, m.n == 0, "node 0 is said to have another branch");
-    assert_ok(placed_add(said, &done->ask));
+    assert_ok(said_add(said, &done->ask));
     fp_free(&m);
 }
 
@@ -81,7 +81,7 @@ static inline int partial_narrow(struct world *w, struct node *nd,
                                  struct narrowed *done, uint64_t *n) {
     struct ranges was = {0}, is = {0};
     struct vv floor = {0};
-    struct placed said = {0};
+    struct said said = {0};
     struct keeper keeper = {"0", clock, NULL, &said};
     ecrdt_txn *t = world_begin(nd, true);
     assert_ok(replica_clock(t, world_bucket, &was, &floor));
@@ -91,7 +91,7 @@ static inline int partial_narrow(struct world *w, struct node *nd,
         partial_answer(w, done, &said);
         rc = narrow_step(t, world_bucket, &keeper, 1, done);
     }
-    placed_free(&said);
+    said_free(&said);
     placed_free(&done->ask);
     assert_true(rc == 0 || rc == 1);
     assert_ok(ecrdt_commit(t));
