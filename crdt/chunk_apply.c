@@ -11,8 +11,9 @@
 #include "lib/mutant.h"
 #include <stdlib.h>
 
-/* An origin gets a number when its first event is placed: a chunk that is
- * refused leaves nothing behind. */
+/* An origin gets a number when its first event is placed, or its head is taken
+ * into a clock, for the pairs of its chain. What is not applied leaves nothing
+ * behind: a fork, too, is of an origin that our clock has. */
 static const uint32_t no_number = UINT32_MAX;
 
 /* An origin of the chunk, and its event on the item at hand. */

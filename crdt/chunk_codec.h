@@ -1,6 +1,6 @@
 /* chunk_codec.h: a chunk as a value between its bytes and the store.
  *
- * msgpack [1, bucket, floor, bulk, [origin, seq base, ...], ms base,
+ * msgpack [2, bucket, floor, bulk, [origin, seq base, ...], ms base,
  *          [[lo, hi | nil, base, clock, complete, [item, ...]], ...],
  *          told, [origin, seq, h, since, pairs, ...]]
  *

@@ -94,13 +94,17 @@ layers() {
 
 # Third-party headers and the files of ours that include each.
 walls() {
-    grep -HnE '^ *# *include +<(lmdb|msgpack|sodium|uv)(\.h|/)' \
-        "${c_files[@]}" | awk -F: '
+    local libs='lmdb|msgpack|sodium|uv|confuse|jansson'
+    grep -HnE "^ *# *include +<($libs)(\.h|/)" "${c_files[@]}" | awk -F: '
         BEGIN {
             wall["lmdb"] = "lib/db.c lib/dbenv.c"
             wall["msgpack"] = "crdt/dump.c"
             wall["sodium"] = "lib/crypto.c"
             wall["uv"] = "replication/loop_uv.c"
+            wall["confuse"] = "replication/relay/config.c"
+            wall["jansson"] = "cli/cli.h fuzz/sim/plan_file.c"
+            wall["jansson"] = wall["jansson"] " fuzz/sim/trace_history.h"
+            wall["jansson"] = wall["jansson"] " fuzz/sim/report_read.h"
         }
         $1 ~ /^(tests|bench)\// { next }
         {

@@ -38,6 +38,13 @@ static uint64_t merges(size_t i) {
     return st.fork_merges;
 }
 
+/* Numbers given to origins, this store's own among them. */
+static uint64_t origins(size_t i) {
+    ecrdt_stats st = {.size = sizeof st};
+    assert_ok(ecrdt_stat_read(kit(i), &st));
+    return st.origins;
+}
+
 static void peers_of_twins_merge(void **state) {
     (void)state;
     for (size_t left = 1; left < 5; left++)
@@ -184,8 +191,10 @@ static void a_fork_that_does_not_fit_is_no_merge(void **state) {
     forge_item(&c, forge_id("k"));
     forge_event(&c, forge_origin(5), 3, "v");
     assert_int_equal(forge_apply(0, &c).applied, 1);
+    assert_int_equal(origins(0), 3); /* a head alone takes a number, too */
     for (int i = 0; i < 3; i++)
         assert_int_equal(meet_two_forks(true).ahead, 1);
+    assert_int_equal(origins(0), 3);
     kit_expect(0, "other", NULL);
     assert_int_equal(merges(0), 0);
     assert_int_equal(meet_two_forks(false).applied, 2);
