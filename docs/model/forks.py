@@ -15,7 +15,7 @@ its e16, a commit's number for its h.
 What runs beside each other: several clones in one schedule (of a stopped store
 or of a running one), deaths, deltas and complete parts, linked and whole,
 stale and optimistic bases, parts of some keys, lost, late and repeated chunks,
-fingerprints that raise clocks without lists, GC and floors, counters, cores
+fingerprints that raise clocks, GC and floors, counters, cores
 that merge many siblings, forgetting; with --mix also narrowing, by cores too.
 
 What is checked after each step
@@ -61,6 +61,8 @@ MUTANTS = {
  'otherbranch': 'beside a head that both share, one below it that is not told counts as lag',
  'nodoubt':   'who sees that it has a twin does not narrow again where it wrote outside of what it holds',
  'headnum':   'of two sets of heads that their numbers cannot compare, the own one stays',
+ 'fpfork':    'fingerprints raise a clock by its numbers, whatever branch its heads lie on',
+ 'fpchain':   'fingerprints raise a clock without the chain between',
  'within':    'a linked base is lowered to our clock before forks are looked for',
 }
 
@@ -112,6 +114,10 @@ class World:
         n.V = [{} for _ in range(NK)]; n.items = {}; n.F = {}; n.pairs = {}; n.alive = True; n.core = False; n.gen = 0
         n.mir = {}; n.held = frozenset(range(NK)); n.ver = 0; n.view = {}; n.heard = {}; n.act = None; n.placed = {}; n.doubt = frozenset(); n.e16s = 0
         return n
+
+    def past(self, o):
+        """what no list can show counts as lag, and excuses what comes of it"""
+        if not self.strict: self.deep.add(o)
 
     # ---- what the model knows: the true chains
     def on(self, x, y):
@@ -173,7 +179,7 @@ class World:
             if got == UNKNOWN: place = UNKNOWN
         if place == UNKNOWN and decides:
             self.stat['unknown'] += 1
-            if not any(self.on(x, y) for y in heads): self.deep.add(o); self.stat['deep'] += 1
+            if not any(self.on(x, y) for y in heads): self.past(o); self.stat['deep'] += 1
         return place
     def cloned(self, n, v):
         if 'sametwin' in self.m: return False
@@ -270,7 +276,7 @@ class World:
             if p == OFF: return OFF
             if p == AHEAD or p == UNKNOWN and worst == ON and 'lagwhole' in self.m: worst = p
         return worst
-    quiet = False
+    quiet = strict = False
     def fork_base(self, n, clk, peer, blind):
         """(the base, is it cut)"""
         base = dict(peer); whole = set()
@@ -346,7 +352,7 @@ class World:
             beside = 'otherbranch' not in self.m and any(z != x and z[0] >= x[0] and self.shown(chunk, base, o, y, len(ys) == 1, z) for z in xs)
             if x[0] < y[0] and not full and not beside and 'absent' not in self.m:
                 beside = any(z != x and z[0] >= x[0] and self.shown(chunk, base, o, y, len(ys) == 1, z) for z in xs)
-                if not any(self.on(x, z) for z in ys) and not beside: self.deep.add(o); self.stat['deep'] += 1
+                if not any(self.on(x, z) for z in ys) and not beside: self.past(o); self.stat['deep'] += 1
                 return True
         return False
     def all_ours(self, n, o, here, ys):
@@ -460,26 +466,56 @@ class World:
                 if not self.all_ours(n, o, here, ys) or heads_first(ys, xs): v[o] = ys; self.stat['taken'] += 1
         n.V[k] = v
 
-    # ---- fingerprints: clocks rise without lists
+    # ---- fingerprints: crdt/reconcile.c
     def summed(self, n, k, f): return frozenset((it, frozenset(e for e in s if not self.dropped(e, f))) for it, s in n.items.items()
                                                 if it[0] == k and any(not self.dropped(e, f) for e in s))
-    def raise_by(self, n, k, clk, f):
-        if seq(clk, n.org) > n.seq: return
+    def vouch(self, n, clk, peer):
+        """the chains of clk down to the peer's heads, which stand in them; None if some are shown to lie elsewhere"""
+        lists = {}; most = self.BULK // max(1, sum(y not in peer.get(o, ()) for o, ys in clk.items() for y in ys))
         for o, ys in clk.items():
-            for y in ys:
-                if y[0] > seq(n.V[k], o): self.keep(n, o, y, (0, 0), True)
-        n.V[k] = vv_join(n.V[k], clk)
+            xs = peer.get(o, ())
+            if ys == xs: continue
+            p = self.place_of(n, o, clk, xs)
+            if p == OFF: return None
+            for y in (y for y in ys if p == ON and y not in xs):
+                since, pairs = self.walk(n, o, y, min(xs[-1][0] if xs else 1, y[0])-1, most, False)
+                lists[o, y] = since, tuple(sorted(set(pairs) | {x for x in xs if x[0] < y[0] and self.find(n, o, (y,), x, False) != OFF}))
+        return lists
+    def may_raise(self, n, o, here, clk, lists):
+        """do their heads of o take the place of ours?  None: neither is known to lie on the other"""
+        xs, ys = here.get(o, ()), clk[o]
+        if xs == ys: return False
+        theirs = all(x in ys or any(x in lists.get((o, y), (0, ()))[1] for y in ys) or self.find(n, o, ys, x, False) == ON for x in xs)
+        if theirs and len(xs) < 2 and len(ys) < 2: return True
+        ours = self.all_ours(n, o, here, ys)
+        return None if not theirs and not ours else theirs and (not ours or heads_first(ys, xs))
+    def raise_by(self, n, k, clk, lists, f):
+        if seq(clk, n.org) > n.seq: return
+        here = n.V[k]
+        if 'fpfork' in self.m: take = {o: heads_less(here[o], clk[o]) if here.get(o) else True for o in clk}
+        else: take = {o: self.may_raise(n, o, here, clk, lists) for o in clk}
+        if None in take.values(): self.stat['fp_doubt'] += 1; return
+        for o in (o for o in clk if take[o]):
+            for y in clk[o]:
+                since, pairs = lists.get((o, y), (y[0], ())) if 'fpchain' not in self.m else (y[0], ()); prev, gap = (0, 0), since > 0
+                for x in pairs + (y,): self.keep(n, o, x, prev, gap); prev, gap = x, x[0] < since
+        n.V[k] = {**here, **{o: clk[o] for o in clk if take[o]}}
         for o, s in f.items(): n.F[o] = max(n.F.get(o, 0), s)
     def fp(self, a, b, k):
         """b answers a's fingerprint; the SAME comes back at once or after something else"""
         f = {o: max(a.F.get(o, 0), b.F.get(o, 0)) for o in set(a.F) | set(b.F)}
         if k not in a.held or k not in b.held or self.summed(a, k, f) != self.summed(b, k, f): return
+        was = a.mir[b.i][k] if b.i in a.mir else b.V[k]       # what a knows of b may be old, or beyond
+        lists = self.vouch(a, a.V[k], was) if 'fpfork' not in self.m else {}
+        if lists is None: self.stat['fp_fork'] += 1; return
         a.count += 1; b.count += 1; at, clk = a.gen, dict(a.V[k])
         if self.cloned(b, clk): self.part(b); return
-        self.raise_by(b, k, clk, f); back = dict(b.V[k]); self.stat['fp_equal'] += 1
+        back_lists = self.vouch(b, b.V[k], clk) if 'fpfork' not in self.m else {}     # what the FP says of a is true
+        if back_lists is None: self.stat['fp_fork'] += 1; return
+        back = dict(b.V[k]); self.raise_by(b, k, clk, lists, f); self.stat['fp_equal'] += 1
         if self.rng.random() < .3: self.op(self.rng.choice([n for n in self.N if n.alive]))
         if self.cloned(a, back): self.part(a); return
-        if a.gen == at: self.raise_by(a, k, back, f)
+        if a.gen == at: self.raise_by(a, k, back, back_lists, f)
 
     # ---- sessions
     def send(self, s, r, keys, linked, peer=None):
@@ -622,7 +658,7 @@ def random_run(seed, m=None, mix=False):
                 x, c = net.pop(rng.randrange(len(net))) if rng.random() < .8 else rng.choice(net)
                 if x.alive: w.apply(x, c); w.check(x)
             elif a < .93: gcs and w.gc(r)
-            elif a < .955: fps and w.fp(r, s, rng.randrange(NK)); w.check(s)
+            elif a < .955: fps and [w.fp(r, s, k) for k in range(NK)]; w.check(s)
             elif a < .965:
                 k = rng.randrange(NK)                     # a repair: what was acknowledged is elsewhere
                 if not mix and not dead and all(w.all_on(hs, s.V[k].get(o, ())) for o, hs in r.V[k].items()): w.forget(r, k)
@@ -696,7 +732,31 @@ def trap_blind(w):
     writes(w, 0, 1, k=0); w.N[0].held -= {1}; w.N[1].core = True; pull(w, 1, 0); w.clone(w.N[0], True)
     w.op(w.N[0], None, 1, True, 0); writes(w, 3, 2, 1); w.N[2].alive = w.N[3].alive = False
     for _ in range(2): w.tell(w.N[1], w.N[0]); w.tell(w.N[0], w.N[1]); pull(w, 1, 0); pull(w, 0, 1)
-TRAPS = {'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind}
+def twins_talk(w):
+    """one branch is further at 1, the other is known at 2; key 1 is equal; nothing is past the window"""
+    w.KEEP, w.PUSH, w.BULK = WIDE; w.strict = True
+    writes(w, 0, 1, 1, 0); writes(w, 0, 1, 1, 1); pull(w, 2, 0); w.N.append(w.node(3)); pull(w, 3, 0); t = w.clone(w.N[0], True).i
+    writes(w, 0, 3, 1, 0); writes(w, t, 1, 2, 0); return t
+def trap_raised(w):
+    """a clock raised by fingerprints on equal items must not take a head of another branch for lag"""
+    t = twins_talk(w)
+    for a, b in ((1, 2), (2, 1)): w.fp(w.N[a], w.N[b], 1)
+    v = len(w.vids); writes(w, t, 1, 2, 1); pull(w, t, 2)
+    if v not in w.vid(w.N[2].items.get((1, 0), ())): raise Violation('what a branch wrote after a raise looks covered')
+def trap_between(w):
+    """who lagged and was raised by fingerprints has to know the chain between, to see another branch there"""
+    t = twins_talk(w); w.fp(w.N[1], w.N[3], 1); writes(w, t, 1, 2, 1)
+    for _ in range(3): pull(w, 2, 3); pull(w, 3, 2)
+    if w.value(w.N[2], 1) != w.value(w.N[3], 1): raise Violation('what lies between was not told, and a branch there is taken for lag')
+def trap_numbers(w):
+    """heads 6, 3 and 2 here, 6 and 4 there, where 3 and 2 lie below 4: no number says who is further"""
+    w.KEEP, w.PUSH, w.BULK = WIDE; writes(w, 0, 1, 1); pull(w, 2, 0); t = w.clone(w.N[0], True).i
+    writes(w, 0, 3, 1); a = w.N[1].V[1][0][0]; below = [x for x in ((a[0]-1, a[1]-1), (a[0]-2, a[1]-2))]
+    writes(w, t, 5, 2); pull(w, 1, 2); pull(w, 2, 1); n = w.N[2]
+    n.V[1][0] = order([x for x in n.V[1][0] if x != a] + below)     # as after merges that did not know 3 and 2 to be one chain
+    for _ in range(8): pull(w, 1, 2); pull(w, 2, 1)
+    if w.N[1].V[1][0] != w.N[2].V[1][0]: raise Violation('no end of repairs between heads that numbers cannot compare')
+TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind}
 def run_traps(m=None):
     bad = None
     for name, f in TRAPS.items():
