@@ -110,6 +110,24 @@ void vv_diff_encode(struct buf *out, const struct vv *from,
     vv_free(&fresh);
 }
 
+/* Are entries i - 1 and i of v two branches of one origin? */
+static bool branches(const struct vv *v, size_t i) {
+    return i && i < v->n &&
+           !memcmp(v->e[i - 1].origin, v->e[i].origin, ORIGIN_SIZE);
+}
+
+/* Is entry at of from taken out together with its origin's others? None is
+ * changed, or stays, by itself: greatest first would not hold. */
+static bool whole_origin(const struct vv *from, size_t at, bool out,
+                         const struct vv *to) {
+    bool behind = branches(from, at);
+    if (!behind && !branches(from, at + 1))
+        return true;
+    return out &&
+           !(behind && to->n &&
+             !memcmp(to->e[to->n - 1].origin, from->e[at].origin, ORIGIN_SIZE));
+}
+
 /* One change of the entry that stands gap entries behind *at. */
 static void take_change(struct unpack *u, const struct vv *from, size_t *at,
                         struct vv *to) {
@@ -117,7 +135,8 @@ static void take_change(struct unpack *u, const struct vv *from, size_t *at,
     uint64_t seq = unpack_uint_max(u, INT64_MAX);
     bool out = unpack_nil(u);
     const uint8_t *h = out ? NULL : unpack_bin_exact(u, 8);
-    if (u->err || gap >= from->n - *at || out != !seq) {
+    if (u->err || gap >= from->n - *at || out != !seq ||
+        (gap && branches(from, *at))) {
         unpack_fail(u);
         return;
     }
@@ -125,6 +144,10 @@ static void take_change(struct unpack *u, const struct vv *from, size_t *at,
         memcpy(to->e + to->n, from->e + *at, gap * sizeof *to->e);
     to->n += gap;
     *at += gap;
+    if (!whole_origin(from, *at, out, to)) {
+        unpack_fail(u);
+        return;
+    }
     if (seq) {
         struct head *e = &to->e[to->n++];
         *e = from->e[*at];
@@ -170,6 +193,8 @@ int vv_diff_decode(struct unpack *u, const struct vv *from, struct vv *to) {
     for (uint32_t i = 0; i < n / 3 && !u->err; i++)
         take_change(u, from, &at, to);
     unpack_leave(u);
+    if (branches(from, at))
+        unpack_fail(u);
     if (!u->err && from->n > at) {
         memcpy(to->e + to->n, from->e + at, (from->n - at) * sizeof *to->e);
         to->n += from->n - at;

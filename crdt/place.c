@@ -138,8 +138,10 @@ int place_answer(ecrdt_txn *t, struct fp *m) {
     struct fp off = {.bucket = m->bucket, .gen = m->gen};
     memcpy(name, m->bucket.data, m->bucket.len);
     int rc = txn_bucket(t, name, false, &bk);
+    for (size_t i = 0; i < m->n_clks && rc == 0; i++)
+        vv_free(&m->clks[i]); /* without the bucket nothing of m lies here */
     if (rc <= 0)
-        return rc; /* without the bucket nothing lies here: m as it is */
+        return rc;
     rc = clocks_load(t, bk);
     for (size_t i = 0; i < m->n && rc == ECRDT_OK; i++)
         rc = answer_part(t, bk, m, &m->parts[i], &off);

@@ -46,6 +46,8 @@ static int send_whole(struct session *s, struct mirror *m, struct fp *off) {
     struct buf body = {0};
     if (s->n_asks >= SESSION_ASKS_MAX)
         return 0; /* the keeper will be asked again */
+    for (size_t i = 0; i < off->n_clks; i++)
+        vv_free(&off->clks[i]);
     off->flags = FP_AUDIT;
     fp_encode(&body, off, false);
     int rc = body.err ? body.err

@@ -146,6 +146,42 @@ static void malformed_ones_are_refused(void **state) {
     vv_free(&from);
 }
 
+/* An origin with branches goes whole: none of them is changed, or stays, by
+ * itself, for greatest first would not hold. */
+static void branches_go_together(void **state) {
+    static const struct {
+        const char *diff;
+        bool fits;
+    } all[] = {
+        {"9293 00 09 c4080000000000000001 90", true}, /* the one before */
+        {"9293 03 09 c4080000000000000001 90", true}, /* ... behind */
+        {"9293 01 09 c4080000000000000001 90", false},
+        {"9293 02 01 c4080000000000000001 90", false},
+        {"9293 01 00 c0 90", false},
+        {"9293 02 00 c0 90", false},
+        {"9296 01 00c0 00 00c0 90", true},
+        {"9296 01 00c0 01 00c0 90", false},
+        {"9296 02 00c0 00 00c0 90", false},
+    };
+    struct vv from = {0};
+    (void)state;
+    for (uint8_t i = 1; i <= 3; i++) {
+        struct head e[2] = {{{i}, 3, 3}, {{i}, 2, 2}};
+        assert_ok(vv_set_heads(&from, e[0].origin, e, i == 2 ? 2 : 1));
+    }
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        uint8_t bytes[64];
+        struct vv to = {0};
+        struct unpack u;
+        size_t n = hex_decode(bytes, sizeof bytes, all[i].diff);
+        unpack_init(&u, slice_of(bytes, n));
+        vv_diff_decode(&u, &from, &to);
+        assert_code(all[i].fits ? ECRDT_OK : ECRDT_ECORRUPT, unpack_end(&u));
+        vv_free(&to);
+    }
+    vv_free(&from);
+}
+
 /* Few bytes cannot make much memory: cuts without end repeat a large clock. */
 static void many_cuts_are_bounded(void **state) {
     struct clock_state *from = clock_state_new(), *to;
@@ -219,6 +255,7 @@ int main(void) {
         cmocka_unit_test(clocks_turn_into_each_other),
         cmocka_unit_test(one_change_among_many_is_small),
         cmocka_unit_test(malformed_ones_are_refused),
+        cmocka_unit_test(branches_go_together),
         cmocka_unit_test(many_cuts_are_bounded),
         cmocka_unit_test(origins_are_places_or_whole),
         cmocka_unit_test(states_are_shared),

@@ -17,6 +17,8 @@ static size_t off(const struct head *x, size_t n) {
         assert_true(m.parts[i].bounded);
         assert_true(slice_eq(item_id_slice(&m.parts[i].hi), slice_str("c")));
     }
+    for (size_t i = 0; i < m.n_clks; i++)
+        assert_int_equal(m.clks[i].n, 0); /* heads are not sent back */
     assert_int_equal(m.gen, 5);
     size_t parts = m.n;
     fp_free(&m);
