@@ -183,21 +183,26 @@ int chain_keep_own(ecrdt_txn *t, struct bucket *bk, uint64_t seq, uint64_t h) {
     return chain_keep(t, bk, bk->head.me, &l);
 }
 
-int chain_raise(ecrdt_txn *t, struct bucket *bk, struct vv *v,
-                const struct vv *by) {
-    for (size_t i = 0; i < by->n; i++) {
-        struct chain_link l = {.seq = by->e[i].seq, .h = by->e[i].h};
-        uint32_t no;
-        l.gap = true;
-        if (vv_covers(v, by->e[i].origin, l.seq))
-            continue;
-        int rc = origin_no(t, by->e[i].origin, true, &no);
-        if (rc == 1)
-            rc = chain_keep(t, bk, no, &l);
-        if (rc < 0)
-            return rc;
+int chain_keep_list(ecrdt_txn *t, struct bucket *bk,
+                    const struct chain_lists *ls, const struct chain_list *l,
+                    const struct head *top, const struct chain_link *below) {
+    struct chain_link link = *below;
+    uint32_t no;
+    int rc = origin_no(t, top->origin, true, &no);
+    for (size_t i = 0; rc >= 0 && l && i < l->n; i++) {
+        const struct chain_pair *pair = chain_lists_pairs(ls, l) + i;
+        if (pair->seq <= link.prev_seq)
+            continue; /* another part builds on less */
+        link.seq = pair->seq;
+        link.h = pair->h;
+        rc = chain_keep(t, bk, no, &link);
+        link = (struct chain_link){.prev_seq = pair->seq,
+                                   .prev_h = pair->h,
+                                   .gap = pair->seq < l->since};
     }
-    return vv_join(v, by);
+    link.seq = top->seq;
+    link.h = top->h;
+    return rc < 0 ? rc : chain_keep(t, bk, no, &link);
 }
 
 /* ---- follow ---- */

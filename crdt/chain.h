@@ -20,7 +20,7 @@
  * then v stands in the head record as the head or as the one before it. */
 #ifndef CRDT_CHAIN_H
 #define CRDT_CHAIN_H
-#include "crdt/chunk_codec.h"
+#include "crdt/chain_list.h"
 #include "crdt/store.h"
 
 enum { CHAIN_KEEP = 4096, CHAIN_MARK = 1024 };
@@ -52,10 +52,12 @@ int chain_keep_own(ecrdt_txn *t, struct bucket *bk, uint64_t seq, uint64_t h);
 int chain_keep(ecrdt_txn *t, struct bucket *bk, uint32_t origin,
                const struct chain_link *l);
 
-/* v = max(v, by), where by is told without its chains: its heads are kept with
- * a gap below them. */
-int chain_raise(ecrdt_txn *t, struct bucket *bk, struct vv *v,
-                const struct vv *by);
+/* Keeps the head top and what list l of ls (NULL: nothing) tells below it,
+ * which stands on below: the pair before the first, and whether pairs may be
+ * missing between. */
+int chain_keep_list(ecrdt_txn *t, struct bucket *bk,
+                    const struct chain_lists *ls, const struct chain_list *l,
+                    const struct head *top, const struct chain_link *below);
 
 /* The link below that pair: 1 and *l, 0 if it is not kept. The store's own
  * head and the one before count as kept. */

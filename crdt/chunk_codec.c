@@ -7,7 +7,7 @@
 #include "lib/err.h"
 #include "lib/mutant.h"
 
-enum { ITEM_FIXED = 2, EVENT_FIELDS = 6, LIST_FIELDS = 5 };
+enum { ITEM_FIXED = 2, EVENT_FIELDS = 6 };
 
 struct chunk_part *chunk_add_part(struct chunk *c) {
     if (alloc_grow(&c->parts, &c->cap_parts, c->n_parts + 1, sizeof *c->parts) <
@@ -30,26 +30,9 @@ void chunk_free(struct chunk *c) {
     alloc_free(c->parts);
     alloc_free(c->items);
     alloc_free(c->events);
-    alloc_free(c->lists);
-    buf_free(&c->pairs);
+    chain_lists_free(&c->chains);
     buf_free(&c->ids);
     *c = (struct chunk){0};
-}
-
-const struct chain_list *chunk_list_of(const struct chunk *c,
-                                       const struct head *top) {
-    size_t lo = 0, hi = c->n_lists;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int order = vv_head_order(&c->lists[mid].top, top);
-        if (order == 0)
-            return &c->lists[mid];
-        if (order < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
 }
 
 /* ---- encode ---------------------------------------------------------------
@@ -136,37 +119,6 @@ static void encode_part(struct buf *out, const struct chunk *c,
     }
 }
 
-static void encode_list(struct buf *out, const struct chunk *c,
-                        const struct chain_list *l, struct buf *scratch) {
-    const struct chain_pair *p = (const void *)c->pairs.data;
-    uint64_t before = 0;
-    uint8_t h[8];
-    buf_clear(scratch);
-    for (size_t i = l->first; i < l->first + l->n; i++) {
-        uint8_t seq[VARINT_MAX];
-        buf_put(scratch, seq, varint_put(seq, p[i].seq - before));
-        store64(h, p[i].h);
-        buf_put(scratch, h, sizeof h);
-        before = p[i].seq;
-    }
-    store64(h, l->top.h);
-    pack_bin(out, slice_of(l->top.origin, ORIGIN_SIZE));
-    pack_uint(out, l->top.seq);
-    pack_bin(out, slice_of(h, sizeof h));
-    pack_uint(out, l->since);
-    pack_bin(out, buf_slice(scratch));
-}
-
-static void encode_lists(struct buf *out, const struct chunk *c) {
-    struct buf scratch = {0};
-    pack_array(out, (uint32_t)(LIST_FIELDS * c->n_lists));
-    for (size_t i = 0; i < c->n_lists; i++)
-        encode_list(out, c, &c->lists[i], &scratch);
-    if (scratch.err)
-        out->err = scratch.err;
-    buf_free(&scratch);
-}
-
 void chunk_encode(struct buf *out, const struct chunk *c) {
     struct bases b;
     if (out->err || (out->err = find_bases(c, &b)) < 0)
@@ -191,7 +143,7 @@ void chunk_encode(struct buf *out, const struct chunk *c) {
     for (size_t i = 0; i < c->n_parts; i++)
         encode_part(out, c, &b, &c->parts[i]);
     pack_bool(out, c->told);
-    encode_lists(out, c);
+    chain_lists_encode(out, &c->chains);
     alloc_free(b.seq);
 }
 
@@ -265,9 +217,9 @@ static void decode_event(struct decoder *d, const struct chunk_part *p,
     struct chunk *c = d->c;
     struct unpack *u = &d->u;
     *e = (struct event){0};
-    e->origin = (uint32_t)unpack_uint(u);
-    if (e->origin >= c->n_origins)
+    if (!c->n_origins)
         unpack_fail(u);
+    e->origin = (uint32_t)unpack_uint_max(u, c->n_origins - 1);
     if (u->err)
         return;
     const uint8_t *origin = c->origins[e->origin];
@@ -398,62 +350,6 @@ static void decode_part(struct decoder *d) {
     unpack_leave(u);
 }
 
-/* Pairs rise, and lie below the head. */
-static void decode_pairs(struct decoder *d, struct chain_list *l, slice s) {
-    struct chunk *c = d->c;
-    const uint8_t *p = s.data, *end = p + s.len;
-    struct chain_pair pair = {0};
-    l->first = c->pairs.len / sizeof pair;
-    for (uint64_t more; p < end && !d->u.err; p += 8) {
-        size_t n = varint_get(p, end, &more);
-        if (!n || !more || end - p - (ptrdiff_t)n < 8 ||
-            !add_u64(&pair.seq, more) || pair.seq >= l->top.seq ||
-            c->pairs.len >= CHUNK_MAX_PAIRS * sizeof pair) {
-            unpack_fail(&d->u);
-            return;
-        }
-        p += n;
-        pair.h = load64(p);
-        buf_put(&c->pairs, &pair, sizeof pair);
-        l->n++;
-    }
-    if (c->pairs.err)
-        no_memory(d);
-}
-
-static void decode_list(struct decoder *d) {
-    struct chunk *c = d->c;
-    struct unpack *u = &d->u;
-    struct chain_list l = {0};
-    const uint8_t *origin = unpack_bin_exact(u, ORIGIN_SIZE);
-    l.top.seq = unpack_uint(u);
-    const uint8_t *h = unpack_bin_exact(u, 8);
-    l.since = unpack_uint_max(u, l.top.seq);
-    slice pairs = unpack_bin(u, CHUNK_MAX_BYTES);
-    if (u->err)
-        return;
-    memcpy(l.top.origin, origin, ORIGIN_SIZE);
-    l.top.h = load64(h);
-    if (c->n_lists && vv_head_order(&c->lists[c->n_lists - 1].top, &l.top) >= 0)
-        unpack_fail(u);
-    decode_pairs(d, &l, pairs);
-    if (!u->err)
-        c->lists[c->n_lists++] = l;
-}
-
-static void decode_lists(struct decoder *d) {
-    struct chunk *c = d->c;
-    uint32_t n = unpack_array(&d->u, LIST_FIELDS * CHUNK_MAX_LISTS);
-    if (n % LIST_FIELDS)
-        unpack_fail(&d->u);
-    else if (alloc_grow(&c->lists, &c->cap_lists, n / LIST_FIELDS,
-                        sizeof *c->lists) < 0)
-        no_memory(d);
-    for (uint32_t i = 0; i < n / LIST_FIELDS && !d->u.err; i++)
-        decode_list(d);
-    unpack_leave(&d->u);
-}
-
 /* Parts stand in order and do not overlap. */
 static bool parts_in_order(const struct chunk *c) {
     for (size_t i = 1; i < c->n_parts; i++) {
@@ -494,7 +390,7 @@ static int decode_rest(struct decoder *d, uint64_t version) {
         decode_part(d);
     unpack_leave(u);
     d->c->told = unpack_bool(u);
-    decode_lists(d);
+    chain_lists_decode(u, &d->c->chains);
     unpack_leave(u);
     alloc_free(d->seq_base);
     if (unpack_end(u) < 0 || !parts_in_order(d->c))

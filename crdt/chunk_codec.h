@@ -2,15 +2,13 @@
  *
  * msgpack [2, bucket, floor, bulk, [origin, seq base, ...], ms base,
  *          [[lo, hi | nil, base, clock, complete, [item, ...]], ...],
- *          told, [origin, seq, h, since, pairs, ...]]
+ *          told, chains (chain_list.h)]
  *
  * item = [bytes shared with the id before (the most), rest of the id, then for
  *         each sibling: origin index, seq - seq base, ms - ms base,
  *         hlc count, kind, payload | nil]
  *
- * A payload is nil if the dot is <= base: the receiver has it. pairs = for
- * each pair of the chain below the head (origin, seq, h), by rising seq:
- * varint seq - seq of the one before, h (8); none from since on is missing.
+ * A payload is nil if the dot is <= base: the receiver has it.
  *
  * Linked, for a link that has said the sender's clock before (PROTOCOL 9):
  * [3, bulk, origins, ms base, parts, told, chains]: bucket and floor are as
@@ -20,6 +18,7 @@
  */
 #ifndef CRDT_CHUNK_CODEC_H
 #define CRDT_CHUNK_CODEC_H
+#include "crdt/chain_list.h"
 #include "crdt/chunk.h"
 #include "crdt/item.h"
 
@@ -30,8 +29,6 @@ enum {
     CHUNK_MAX_ITEMS = 65536,
     CHUNK_MAX_EVENTS = 262144,
     CHUNK_MAX_ORIGINS = 65536,
-    CHUNK_MAX_LISTS = 65536,
-    CHUNK_MAX_PAIRS = 262144,          /* of all lists */
     CHUNK_MAX_ENTRIES = VV_MAX_ENTRIES /* of the bases of a linked chunk */
 };
 
@@ -48,17 +45,6 @@ struct chunk_part {
     bool complete;
     struct vv base, clk;
     uint32_t first, count; /* in chunk.items */
-};
-
-/* A pair (seq, h) of an origin's chain, and those that are told below a head
- * of some part's clock. */
-struct chain_pair {
-    uint64_t seq, h;
-};
-struct chain_list {
-    struct head top;
-    uint64_t since;  /* from this seq on none is missing       */
-    size_t first, n; /* in chunk.pairs, by rising seq          */
 };
 
 /* Zero-initialise, chunk_free(). event.origin is an index into origins;
@@ -79,10 +65,8 @@ struct chunk {
     struct event *events;
     size_t n_events, cap_events;
     bool told; /* heads without a list have no pair below them, down to base */
-    struct chain_list *lists; /* by vv_head_order() of their tops */
-    size_t n_lists, cap_lists;
-    struct buf pairs; /* struct chain_pair */
-    struct buf ids;   /* decoded ids */
+    struct chain_lists chains;
+    struct buf ids; /* decoded ids */
 };
 
 /* Appends the bytes; ids of a part must be in order. */
@@ -104,8 +88,4 @@ void chunk_free(struct chunk *c);
 
 /* One more part, zeroed; NULL without memory. */
 struct chunk_part *chunk_add_part(struct chunk *c);
-
-/* The list below the head top; NULL if c has none. */
-const struct chain_list *chunk_list_of(const struct chunk *c,
-                                       const struct head *top);
 #endif

@@ -2,7 +2,7 @@
 #include "crdt/fingerprint.h"
 #include "lib/alloc.h"
 
-enum { PART_FIELDS = 4, SUM_FIELDS = 2 };
+enum { FIELDS = 9, PART_FIELDS = 4, SUM_FIELDS = 2 };
 
 void fp_free(struct fp *m) {
     for (size_t i = 0; i < m->n_clks; i++)
@@ -11,6 +11,7 @@ void fp_free(struct fp *m) {
     alloc_free(m->parts);
     vv_free(&m->f);
     vv_free(&m->floor);
+    chain_lists_free(&m->chains);
     *m = (struct fp){0};
 }
 
@@ -75,7 +76,7 @@ static void encode_part(struct buf *out, const struct fp *m, size_t i,
 }
 
 void fp_encode(struct buf *out, const struct fp *m, bool sums) {
-    pack_array(out, 8);
+    pack_array(out, FIELDS);
     pack_bin(out, m->bucket);
     pack_uint(out, m->flags);
     pack_uint(out, m->gen);
@@ -87,6 +88,7 @@ void fp_encode(struct buf *out, const struct fp *m, bool sums) {
     pack_array(out, (uint32_t)m->n);
     for (size_t i = 0; i < m->n; i++)
         encode_part(out, m, i, sums);
+    chain_lists_encode(out, &m->chains);
     pack_bin(out, m->items);
 }
 
@@ -133,9 +135,9 @@ static void decode_part(struct unpack *u, struct fp *m, bool sums) {
         if (slice_cmp(item_id_slice(&p->lo), item_id_slice(&p->hi)) >= 0)
             unpack_fail(u);
     }
-    p->clk = (uint32_t)unpack_uint(u);
-    if (p->clk >= m->n_clks)
+    if (!m->n_clks)
         unpack_fail(u);
+    p->clk = (uint32_t)unpack_uint_max(u, m->n_clks - 1);
     if (sums) {
         p->count = unpack_uint(u);
         const uint8_t *sum = unpack_bin_exact(u, FP_SUM);
@@ -164,7 +166,7 @@ static void decode_clocks(struct unpack *u, struct fp *m) {
 int fp_decode(slice bytes, bool sums, struct fp *m) {
     struct unpack u;
     unpack_init(&u, bytes);
-    unpack_array_exact(&u, 8);
+    unpack_array_exact(&u, FIELDS);
     m->bucket = unpack_bin(&u, ECRDT_MAX_BUCKET_NAME);
     if (!m->bucket.len || memchr(m->bucket.data, 0, m->bucket.len))
         unpack_fail(&u);
@@ -179,6 +181,7 @@ int fp_decode(slice bytes, bool sums, struct fp *m) {
     for (uint32_t i = 0; i < n && !u.err; i++)
         decode_part(&u, m, sums);
     unpack_leave(&u);
+    chain_lists_decode(&u, &m->chains);
     m->items = unpack_bin(&u, FP_ITEMS_MAX);
     unpack_leave(&u);
     return u.err == ECRDT_ENOMEM ? u.err : unpack_end(&u);

@@ -1,15 +1,18 @@
 /* fingerprint.h: range fingerprints as values (PROTOCOL 6): what FP, SAME and
  * WANT say about ranges of one bucket, and their bytes.
  *
- * msgpack [bucket, flags, gen, f, floor, [clock, ...], [part, ...], items]
+ * msgpack [bucket, flags, gen, f, floor, [clock, ...], [part, ...], chains,
+ *          items]
  *
  * part = [bytes shared with the lo before (the most), rest of lo, hi | nil,
  *         index of its clock, and of FP: count, sum (16)]
  *
  * hi is nil where the next part begins, and for "no upper bound" in the last
- * part. Parts stand in order and do not overlap. */
+ * part. Parts stand in order and do not overlap. chains (chain_list.h) are
+ * those below the clocks' heads down to heads of the receiver. */
 #ifndef CRDT_FINGERPRINT_H
 #define CRDT_FINGERPRINT_H
+#include "crdt/chain_list.h"
 #include "crdt/ranges.h"
 
 enum {
@@ -43,6 +46,7 @@ struct fp {
     size_t n_clks, cap_clks;
     struct fp_part *parts;
     size_t n, cap;
+    struct chain_lists chains;
     slice items; /* of an audit's SAME: a chunk that is not applied; borrowed */
 };
 

@@ -43,27 +43,6 @@ bool fork_branched(const struct chunk_part *p, const uint8_t *origin) {
     return nb > 1 || nc > 1;
 }
 
-static const struct chain_pair *pairs_of(const struct chunk *c,
-                                         const struct chain_list *l) {
-    return (const struct chain_pair *)(const void *)c->pairs.data + l->first;
-}
-
-static bool in_list(const struct chunk *c, const struct chain_list *l,
-                    const struct head *x) {
-    const struct chain_pair *p = l && l->n ? pairs_of(c, l) : NULL;
-    size_t lo = 0, hi = p ? l->n : 0;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (p[mid].seq == x->seq)
-            return p[mid].h == x->h;
-        if (p[mid].seq < x->seq)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return false;
-}
-
 /* Is our head x shown to lie on the chain of their head y? What they built on
  * they have looked up themselves, if it is not beyond what they have; on which
  * of several chains it lies it does not tell. */
@@ -71,7 +50,8 @@ static bool shown_on(const struct chunk *c, const struct chunk_part *p,
                      const struct head *y, bool only, const struct head *x) {
     size_t n;
     const struct head *b = vv_heads(&p->base, x->origin, &n);
-    return vv_heads_have(y, 1, x) || in_list(c, chunk_list_of(c, y), x) ||
+    return vv_heads_have(y, 1, x) ||
+           chain_lists_have(&c->chains, chain_lists_of(&c->chains, y), x) ||
            (only && x->seq <= y->seq && vv_heads_have(b, n, x));
 }
 
@@ -85,7 +65,7 @@ static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
     const struct head *b = vv_heads(&p->base, x->origin, &n);
     bool theirs = x[k].seq <= y->seq && vv_heads_have(b, n, &x[k]);
     for (size_t i = 0; i < ny && !theirs; i++) {
-        const struct chain_list *l = chunk_list_of(c, &y[i]);
+        const struct chain_list *l = chain_lists_of(&c->chains, &y[i]);
         bool told = l ? x[k].seq >= l->since : c->told;
         theirs = x[k].seq < y[i].seq && !told;
         for (size_t j = 0; j < nx && theirs && !MUTANT(otherbranch); j++)
@@ -96,9 +76,8 @@ static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
     return theirs || MUTANT(nochain) || MUTANT(dotreuse);
 }
 
-/* Do all their heads y lie on our chains? */
-static int all_ours(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
-                    const struct head *y, size_t n) {
+int fork_all_ours(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
+                  const struct head *y, size_t n) {
     for (size_t i = 0; i < n; i++) {
         int place = chain_find(t, bk, here, &y[i]);
         if (place == CHAIN_UNKNOWN)
@@ -113,8 +92,9 @@ static int all_ours(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
 static int common(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                   uint32_t no, const struct head *x, const struct head *top,
                   uint64_t *most) {
-    const struct chain_list *l = chunk_list_of(c, top);
-    const struct chain_pair *p = l && l->n ? pairs_of(c, l) : NULL;
+    const struct chain_list *l = chain_lists_of(&c->chains, top);
+    const struct chain_pair *p =
+        l && l->n ? chain_lists_pairs(&c->chains, l) : NULL;
     size_t left = p ? l->n : 0;
     struct chain_pair theirs = {top->seq, top->h};
     struct chain_link ours = {.seq = x->seq, .h = x->h};
@@ -161,7 +141,7 @@ int fork_judge(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
         bool theirs = true;
         for (size_t k = 0; k < nx; k++)
             theirs = theirs && is_theirs(c, p, y, n, x, nx, k);
-        int rc = theirs ? 1 : all_ours(t, bk, here, y, n);
+        int rc = theirs ? 1 : fork_all_ours(t, bk, here, y, n);
         if (rc < 0)
             return rc;
         if (rc == 1)
@@ -198,32 +178,9 @@ static void anchor(const struct chunk *c, const struct chunk_part *p,
     bool below = n == 1 && b->seq < top->seq &&
                  !fork_branched(p, top->origin) &&
                  (l ? l->since <= b->seq : c->told);
+    *out = (struct chain_link){.gap = !below && (!l || l->since > 0)};
     out->prev_seq = below ? b->seq : 0;
     out->prev_h = below ? b->h : 0;
-    out->gap = !below && (!l || l->since > 0);
-}
-
-static int keep_list(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                     const struct chunk_part *p, const struct head *top) {
-    const struct chain_list *l = chunk_list_of(c, top);
-    struct chain_link link;
-    uint32_t no;
-    int rc = origin_no(t, top->origin, true, &no);
-    anchor(c, p, l, top, &link);
-    for (size_t i = 0; rc >= 0 && i < (l ? l->n : 0); i++) {
-        const struct chain_pair *pair = pairs_of(c, l) + i;
-        if (pair->seq <= link.prev_seq)
-            continue; /* another part builds on less */
-        link.seq = pair->seq;
-        link.h = pair->h;
-        rc = chain_keep(t, bk, no, &link);
-        link = (struct chain_link){.prev_seq = pair->seq,
-                                   .prev_h = pair->h,
-                                   .gap = pair->seq < l->since};
-    }
-    link.seq = top->seq;
-    link.h = top->h;
-    return rc < 0 ? rc : chain_keep(t, bk, no, &link);
 }
 
 static int keep_lists(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
@@ -235,7 +192,10 @@ static int keep_lists(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
         const struct head *x = vv_heads(here, y->origin, &n);
         if (vv_heads_have(x, n, y) || !memcmp(y->origin, me, ORIGIN_SIZE))
             continue;
-        int rc = keep_list(t, bk, c, p, y);
+        const struct chain_list *l = chain_lists_of(&c->chains, y);
+        struct chain_link below;
+        anchor(c, p, l, y, &below);
+        int rc = chain_keep_list(t, bk, &c->chains, l, y, &below);
         if (rc < 0)
             return rc;
     }
@@ -264,9 +224,8 @@ static int raise_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
     return rc < 0 ? rc : vv_unite(here, origin, keep, n);
 }
 
-/* Of two sets of heads the one to keep, where either would do. */
-static bool comes_first(const struct head *a, size_t na, const struct head *b,
-                        size_t nb) {
+bool fork_comes_first(const struct head *a, size_t na, const struct head *b,
+                      size_t nb) {
     for (size_t i = 0; na == nb && i < na; i++)
         if (vv_head_order(&a[i], &b[i]) != 0)
             return vv_head_order(&a[i], &b[i]) < 0;
@@ -286,8 +245,8 @@ static int is_further(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
     for (size_t k = 0; k < nx; k++)
         if (!is_theirs(c, p, y, ny, x, nx, k))
             return 0;
-    int ours = all_ours(t, bk, here, y, ny);
-    return ours < 0 ? ours : !ours || comes_first(y, ny, x, nx);
+    int ours = fork_all_ours(t, bk, here, y, ny);
+    return ours < 0 ? ours : !ours || fork_comes_first(y, ny, x, nx);
 }
 
 /* Takes over the heads of origins without a fork that are further than ours;

@@ -48,6 +48,12 @@ int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
               const struct vv *peer, bool blind, struct vv *base,
               struct forks *fs);
 
+/* The place of the heads x of an origin that is least ours, who are at clk:
+ * CHAIN_ON, or one that is shown to lie on another branch, or beyond what we
+ * have; < 0. What cannot be shown counts as lag. */
+int fork_place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+                  const struct head *x, size_t n);
+
 /* Adds to the whole chunk c the pairs that its receiver needs: the newest of
  * those between base and clk, and all there are of the origins in fs. */
 int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
@@ -61,6 +67,15 @@ int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
 int fork_judge(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                const struct chunk_part *p, const struct vv *here,
                struct forks *fs);
+
+/* Do all n heads y of an origin lie on the chains of here, ours? What cannot
+ * be shown counts as lag. 1, 0, < 0. */
+int fork_all_ours(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
+                  const struct head *y, size_t n);
+
+/* Of two sets of heads the one to keep, where either would do: a? */
+bool fork_comes_first(const struct head *a, size_t na, const struct head *b,
+                      size_t nb);
 
 /* Adds e, beyond a cut, to the siblings in after, unless it is there: the same
  * dot is not the same event. 0 or ECRDT_ENOMEM. */
@@ -83,4 +98,18 @@ int fork_cut(const struct vv *v, const struct forks *fs, struct vv *out);
 int fork_raise(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                const struct chunk_part *p, struct vv *here,
                const struct forks *fs);
+
+/* ---- fingerprints: fork_fp.c ---- */
+
+/* Adds to ls the chains of the heads of our clock clk down to the heads of
+ * peer, a clock of who is told, which stand in them: it lies on ours. 1 if some
+ * are shown not to: then fingerprints are of no use there; 0; < 0. */
+int fork_vouch(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+               const struct vv *peer, struct chain_lists *ls);
+
+/* Raises here by a clock of equal items and the chains told with it: 1. Not if
+ * for some origin neither side's heads are known to lie on the other's chains,
+ * as then the next write of a branch would look covered: 0. Or < 0. */
+int fork_raise_by(ecrdt_txn *t, struct bucket *bk, struct vv *here,
+                  const struct vv *clk, const struct chain_lists *ls);
 #endif

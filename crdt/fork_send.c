@@ -5,10 +5,8 @@
 #include "lib/alloc.h"
 #include "lib/mutant.h"
 
-/* The place of the heads x of an origin that is least ours: CHAIN_ON, or one
- * that is shown to lie on another branch, or beyond what we have. */
-static int place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
-                    const struct head *x, size_t n) {
+int fork_place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
+                  const struct head *x, size_t n) {
     int worst = CHAIN_ON;
     size_t ours;
     uint64_t on = 0; /* the greatest of those that lie on our one chain */
@@ -52,8 +50,8 @@ static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
         const struct head *y = vv_heads(clk, x->origin, &nc);
         if (!nc || vv_heads_same(y, nc, x, n))
             continue;
-        int place =
-            vv_heads_le(y, nc, x, n) ? CHAIN_AHEAD : place_of(t, bk, clk, x, n);
+        int place = vv_heads_le(y, nc, x, n) ? CHAIN_AHEAD
+                                             : fork_place_of(t, bk, clk, x, n);
         if (place < 0 || place == CHAIN_OFF)
             return place < 0 ? place : 1;
         if (place == CHAIN_AHEAD && blind && merged_here(bk, x->origin))
@@ -76,7 +74,7 @@ int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
         const struct head *y = vv_heads(clk, x->origin, &nc);
         if (!nc || vv_heads_same(y, nc, x, n))
             continue;
-        rc = place_of(t, bk, clk, x, n);
+        rc = fork_place_of(t, bk, clk, x, n);
         if (rc <= CHAIN_ON)
             continue;
         if (!forks_of(fs, x->origin) && !forks_add(fs, x->origin))
@@ -84,17 +82,6 @@ int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
         rc = vv_set_heads(base, x->origin, NULL, 0);
     }
     return any < 0 ? any : rc < 0 ? rc : ECRDT_OK;
-}
-
-static int add_list(struct chunk *c, const struct chain_list *l) {
-    if (alloc_grow(&c->lists, &c->cap_lists, c->n_lists + 1, sizeof *c->lists) <
-        0)
-        return ECRDT_ENOMEM;
-    size_t at = c->n_lists++;
-    for (; at > 0 && vv_head_order(&c->lists[at - 1].top, &l->top) > 0; at--)
-        c->lists[at] = c->lists[at - 1];
-    c->lists[at] = *l;
-    return ECRDT_OK;
 }
 
 /* The lowest head that some part's base has of an origin, 0 if one has none:
@@ -116,10 +103,10 @@ static int list_below(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
                       const struct head *top, bool forked, size_t max) {
     struct chain_list l;
     uint64_t floor = forked ? 0 : floor_of(c, top->origin);
-    int rc = chain_walk(t, bk, top, floor, max, forked, &l, &c->pairs);
+    int rc = chain_walk(t, bk, top, floor, max, forked, &l, &c->chains.pairs);
     /* Without a list the receiver takes it that nothing lies between. */
     bool of_use = l.n || forked || !floor || l.since > floor;
-    return rc == ECRDT_OK && of_use ? add_list(c, &l) : rc;
+    return rc == ECRDT_OK && of_use ? chain_lists_add(&c->chains, &l) : rc;
 }
 
 /* Is head y of the clock news to a receiver at base? */
@@ -148,9 +135,9 @@ int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
             const struct head *y = &p->clk.e[k];
             bool forked =
                 forks_of(fs, y->origin) || fork_branched(p, y->origin);
-            size_t max = forked ? CHUNK_MAX_PAIRS / 16 : most / (news + !news);
+            size_t max = forked ? CHAIN_PAIRS_MAX / 16 : most / (news + !news);
             if ((!forked && !c->told) || !is_news(&p->base, y) ||
-                chunk_list_of(c, y))
+                chain_lists_of(&c->chains, y))
                 continue;
             int rc = list_below(t, bk, c, y, forked, max);
             if (rc < 0)

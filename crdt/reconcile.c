@@ -1,8 +1,8 @@
 /* reconcile.c: compares fingerprints of ranges with what is here, splits what
  * differs, and raises clocks where nothing does. */
 #include "crdt/reconcile.h"
-#include "crdt/chain.h"
 #include "crdt/clocks.h"
+#include "crdt/fork.h"
 #include "crdt/fp_scan.h"
 #include "crdt/items.h"
 #include "lib/alloc.h"
@@ -31,6 +31,8 @@ static int begin(struct reconcile *r, ecrdt_txn *t,
     if (rc == ECRDT_OK) { /* the sender's floor is in the FP */
         rc = vv_join(&r->raise.floor, &r->ask.floor);
         r->same.gen = r->ask.gen;
+        r->raise.chains = r->ask.chains;
+        r->ask.chains = (struct chain_lists){0};
     }
     if (rc == ECRDT_OK)
         rc = vv_join(&r->split.f, &r->split.floor);
@@ -82,14 +84,36 @@ static const struct item_id *block_hi(const struct reconcile *r, size_t i) {
                              : fp_hi(&r->ask.parts[r->at]);
 }
 
-/* Adds the part's stretches in our ranges, each at our clock, to m. */
-static int add_at_ours(struct reconcile *r, struct fp *m) {
+/* Tells in m, which has look, the chains of our clock in block i down to the
+ * peer's heads: 1 if some of those are shown to lie elsewhere; 0; < 0. */
+static int vouch(struct reconcile *r, struct fp *m, struct reconcile_look *look,
+                 size_t i) {
+    struct bucket *bk = r->scan.bk;
+    size_t range = r->scan.blocks[i].range, clk = r->ask.parts[r->at].clk;
+    if (r->ask.flags & FP_AUDIT || clk >= r->ask.n_clks)
+        return 0;
+    if (look->known && look->range == range && look->clk == clk)
+        return look->off;
+    int rc = fork_vouch(r->scan.t, bk, &bk->rs.r[range].clk, &r->ask.clks[clk],
+                        &m->chains);
+    *look = (struct reconcile_look){rc >= 0, rc == 1, range, clk};
+    return rc;
+}
+
+/* Adds the part's stretches in our ranges, each at our clock, to m; look: with
+ * the chains behind it, but for those with another branch. */
+static int add_at_ours(struct reconcile *r, struct fp *m,
+                       struct reconcile_look *look) {
     const struct fp_scan *s = &r->scan;
     if (m->n + s->n > FP_PARTS_MAX)
         return ECRDT_OK;
     for (size_t i = 0; i < s->n; i++) {
         uint32_t no;
-        int rc = fp_add_clock(m, &s->bk->rs.r[s->blocks[i].range].clk, &no);
+        int rc = look ? vouch(r, m, look, i) : 0;
+        if (rc == 1)
+            continue;
+        if (rc == 0)
+            rc = fp_add_clock(m, &s->bk->rs.r[s->blocks[i].range].clk, &no);
         if (rc < 0 || !fp_add(m, &s->blocks[i].lo, block_hi(r, i), no, true))
             return rc < 0 ? rc : ECRDT_ENOMEM;
     }
@@ -115,7 +139,11 @@ static int add_split(struct reconcile *r) {
     for (size_t i = 0; i < s->n; i++) {
         const struct fp_block *b = &s->blocks[i];
         uint32_t no;
-        int rc = fp_add_clock(&r->split, &s->bk->rs.r[b->range].clk, &no);
+        int rc = vouch(r, &r->split, &r->split_look, i);
+        if (rc == 1)
+            continue; /* chunks will meet, and merge the branches */
+        if (rc == 0)
+            rc = fp_add_clock(&r->split, &s->bk->rs.r[b->range].clk, &no);
         struct fp_part *p =
             rc < 0 ? NULL
                    : fp_add(&r->split, &b->lo, block_hi(r, i), no, false);
@@ -154,13 +182,13 @@ static int part_done(struct reconcile *r) {
     int rc;
     if (equal) {
         rc = add_at_theirs(r, &r->raise);
-        return rc < 0 ? rc : add_at_ours(r, &r->same);
+        return rc < 0 ? rc : add_at_ours(r, &r->same, &r->same_look);
     }
     bool dense = r->ask.n >= RECONCILE_WIDE && 2 * r->differing > r->compared;
     if (count > (dense ? RECONCILE_DENSE : r->leaf))
         return add_split(r);
     rc = add_at_theirs(r, &r->leaf_parts);
-    return rc < 0 ? rc : add_at_ours(r, &r->want);
+    return rc < 0 ? rc : add_at_ours(r, &r->want, NULL);
 }
 
 int reconcile_step(struct reconcile *r, uint64_t items) {
@@ -189,21 +217,28 @@ int reconcile_step(struct reconcile *r, uint64_t items) {
 /* ---- beginning a talk ------------------------------------------------------
  */
 
-/* Is the peer below floor somewhere in our range i? */
-static bool below(const struct ranges *mine, size_t i,
-                  const struct ranges *peer, const struct vv *floor) {
-    if (!peer->n)
-        return false;
-    const struct item_id *hi = ranges_hi(mine, i);
-    for (size_t j = ranges_find(peer, item_id_slice(&mine->r[i].lo));
-         j < peer->n; j++) {
-        if (hi &&
-            slice_cmp(item_id_slice(&peer->r[j].lo), item_id_slice(hi)) >= 0)
-            return false;
-        if (peer->r[j].clk.n && !vv_le(floor, &peer->r[j].clk))
-            return true;
+/* Adds the stretches of our range i in which the peer is below our floor, and
+ * not empty. */
+static int ask_about(const struct ranges *mine, size_t i,
+                     const struct ranges *peer, struct fp *m) {
+    const struct item_id *end = ranges_hi(mine, i);
+    struct ranges_walk w =
+        ranges_pieces(peer, item_id_slice(&mine->r[i].lo),
+                      end ? item_id_slice(end) : slice_of(NULL, 0));
+    int rc = ECRDT_OK;
+    while (rc == ECRDT_OK && m->n < FP_PARTS_MAX && ranges_piece(&w)) {
+        const struct vv *clk = &peer->r[w.i].clk;
+        struct item_id lo, hi;
+        uint32_t no;
+        if (!clk->n || vv_le(&m->floor, clk))
+            continue;
+        item_id_set(&lo, w.lo);
+        item_id_set(&hi, w.hi);
+        rc = fp_add_clock(m, clk, &no);
+        if (rc == ECRDT_OK && !fp_add(m, &lo, hi.len ? &hi : NULL, no, false))
+            rc = ECRDT_ENOMEM;
     }
-    return false;
+    return rc;
 }
 
 int reconcile_ask(ecrdt_txn *t, const char *bucket, const struct ranges *peer,
@@ -221,15 +256,8 @@ int reconcile_ask(ecrdt_txn *t, const char *bucket, const struct ranges *peer,
         rc = vv_copy(&m->f, f_peer);
     if (rc == ECRDT_OK)
         rc = vv_join(&m->f, &m->floor);
-    for (size_t i = 0; i < bk->rs.n && rc == ECRDT_OK; i++) {
-        uint32_t no;
-        if (!below(&bk->rs, i, peer, &m->floor))
-            continue;
-        rc = fp_add_clock(m, &bk->rs.r[i].clk, &no);
-        if (rc == ECRDT_OK &&
-            !fp_add(m, &bk->rs.r[i].lo, ranges_hi(&bk->rs, i), no, false))
-            rc = ECRDT_ENOMEM;
-    }
+    for (size_t i = 0; i < bk->rs.n && peer->n && rc == ECRDT_OK; i++)
+        rc = ask_about(&bk->rs, i, peer, m);
     return rc;
 }
 
@@ -331,8 +359,9 @@ static bool too_many_cuts(const struct bucket *bk, const struct vv *clk) {
            bk->rs.n * (clk->n + 1) > RAISE_ENTRIES_MAX;
 }
 
-static int raise_part(ecrdt_txn *t, struct bucket *bk, const struct fp_part *p,
-                      const struct vv *clk, struct raise_report *r) {
+static int raise_part(ecrdt_txn *t, struct bucket *bk, const struct fp *m,
+                      const struct fp_part *p, struct raise_report *r) {
+    const struct vv *clk = &m->clks[p->clk];
     size_t from, to;
     bool whole = p->lo.len == 0 && !p->bounded;
     if (claims_ours(t, bk, clk) || (!whole && too_many_cuts(bk, clk))) {
@@ -345,9 +374,11 @@ static int raise_part(ecrdt_txn *t, struct bucket *bk, const struct fp_part *p,
         rc = clocks_cut(bk, item_id_slice(&p->hi), &to);
     if (rc == ECRDT_OK && !p->bounded)
         to = bk->rs.n;
-    for (; from < to && rc == ECRDT_OK; from++)
-        rc = chain_raise(t, bk, &bk->rs.r[from].clk, clk);
-    return rc;
+    for (; from < to && rc >= 0; from++) {
+        rc = fork_raise_by(t, bk, &bk->rs.r[from].clk, clk, &m->chains);
+        r->doubtful += rc == 0;
+    }
+    return rc < 0 ? rc : ECRDT_OK;
 }
 
 /* Tombs that both left out are claimed by the clock as well: the floor says
@@ -376,7 +407,7 @@ int reconcile_raise(ecrdt_txn *t, const struct fp *m, struct raise_report *r) {
         return ECRDT_OK;
     }
     for (size_t i = 0; i < m->n && rc == ECRDT_OK; i++)
-        rc = raise_part(t, bk, &m->parts[i], &m->clks[m->parts[i].clk], r);
+        rc = raise_part(t, bk, m, &m->parts[i], r);
     ranges_join_equal(&bk->rs);
     bk->ranges_dirty = true;
     if (rc == ECRDT_OK && r->refused < m->n)

@@ -41,9 +41,16 @@ struct fp_scan {
     struct buf text;
 };
 
+/* The last look at chains for one message: our clock of range, the peer's
+ * clock clk of ask. */
+struct reconcile_look {
+    bool known, off; /* off: it has heads that are shown to lie elsewhere */
+    size_t range, clk;
+};
+
 /* What is made of one FP. */
 struct reconcile {
-    struct fp ask;    /* decoded, or what we sum up ourselves */
+    struct fp ask;    /* decoded, or what we sum up; at the peer's clocks */
     struct buf bytes; /* that ask borrows from */
     bool compare;     /* ask has the peer's sums */
     bool here;        /* the bucket exists */
@@ -51,6 +58,7 @@ struct reconcile {
     size_t at, fan; /* the part being scanned; blocks of each */
     uint64_t leaf;  /* so few items are not split */
     size_t compared, differing;
+    struct reconcile_look same_look, split_look;
     uint64_t gen;         /* of the snapshot */
     struct fp raise;      /* equal parts at the clocks in the FP, for our V */
     struct fp same;       /* equal parts at ours, for theirs */
@@ -68,7 +76,9 @@ int reconcile_compare(struct reconcile *r, ecrdt_txn *t, slice body,
                       const uint8_t key[RECONCILE_KEY]);
 
 /* Begins to sum up the parts of ask (whose content is moved to r; the bucket's
- * name is copied) as fan parts each: split becomes the FP to send. */
+ * name is copied) as fan parts each: split becomes the FP to send, but for what
+ * is no matter for fingerprints: where the peer's clock in ask is shown to have
+ * another branch than ours. */
 int reconcile_sum(struct reconcile *r, ecrdt_txn *t, struct fp *ask, size_t fan,
                   const uint8_t key[RECONCILE_KEY]);
 
@@ -79,8 +89,9 @@ int reconcile_step(struct reconcile *r, uint64_t items);
 void reconcile_free(struct reconcile *r);
 
 /* The first message of a talk: the stretches of the bucket in which a delta
- * cannot bring the peer (ranges peer) forward, for it is below our floor.
- * f_peer is the peer's floor. m->n is 0 if there are none. */
+ * cannot bring the peer (ranges peer) forward, for it is below our floor, each
+ * at the peer's clock. f_peer is the peer's floor. m->n is 0 if there are none.
+ */
 int reconcile_ask(ecrdt_txn *t, const char *bucket, const struct ranges *peer,
                   const struct vv *f_peer, struct fp *m);
 
@@ -93,13 +104,16 @@ int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
                      bool *bounded);
 
 struct raise_report {
-    bool stale;       /* the bucket's gen is another one: nothing was raised */
-    uint32_t refused; /* parts that claim what cannot be */
+    bool stale;        /* the bucket's gen is another one: nothing was raised */
+    uint32_t refused;  /* parts that claim what cannot be */
+    uint32_t doubtful; /* ranges of ours that may be of another branch */
 };
 
 /* In the write transaction t: raises the clock of the bucket on each part of
  * m to the part's clock, and the floor to max(f, floor of m); only if the
- * bucket's gen is still m's: local commits since then are harmless. */
+ * bucket's gen is still m's: local commits since then are harmless. And only
+ * where our heads are known to lie on the chains of the part's clock, or it on
+ * ours (fork_raise_by()). */
 int reconcile_raise(ecrdt_txn *t, const struct fp *m, struct raise_report *r);
 
 /* Appends to out the next chunk with the items of m's parts, complete, on the

@@ -1,6 +1,7 @@
 /* fuzz_fingerprint.c: FP, SAME, WANT and PLACE: one form on the wire, and
  * compared with a live store, where whatever they claim leaves it sound.
- * Covers: crdt/fingerprint.c crdt/reconcile.c crdt/fp_scan.c crdt/place.c */
+ * Covers: crdt/fingerprint.c crdt/chain_list.c crdt/fork_fp.c
+ * crdt/reconcile.c crdt/fp_scan.c crdt/place.c */
 #include "crdt/place.h"
 #include "crdt/reconcile.h"
 #include "fuzz/fuzz.h"

@@ -157,7 +157,8 @@ static void clockdiffs(void) {
     buf_free(&b);
 }
 
-/* FPs that store 1 sends, over all and over the parts. */
+/* FPs that stores send, over all and over the parts, to one at the same clock,
+ * or, with the chains of all, to one without. */
 static void fingerprints(void) {
     static const uint8_t key[RECONCILE_KEY] = "key";
     static const struct item_id lowest;
@@ -169,10 +170,11 @@ static void fingerprints(void) {
                        .flags = i == 3 ? FP_AUDIT : 0};
         struct reconcile r = {0};
         struct ranges rs = {0};
+        struct vv none = {0};
         uint32_t no;
         FUZZ_CHECK(replica_expose(fuzz_store(i % 2, fuzz_content), &t) == 0);
         FUZZ_CHECK(replica_clock(t, FUZZ_B, &rs, &m.f) == 0);
-        FUZZ_CHECK(fp_add_clock(&m, &rs.r[0].clk, &no) == 0);
+        FUZZ_CHECK(fp_add_clock(&m, i % 2 ? &rs.r[0].clk : &none, &no) == 0);
         FUZZ_CHECK(fp_add(&m, &lowest, NULL, no, false));
         FUZZ_CHECK(reconcile_sum(&r, t, &m, i < 2 ? 1 : 4, key) == 0);
         FUZZ_CHECK(reconcile_step(&r, UINT64_MAX) == 1);

@@ -50,7 +50,7 @@ static int raise_one(struct reconciler *r, struct session *s) {
     rc = ecrdt_commit(t);
     if (rc < 0)
         return rc;
-    s->stats.fp_stale += report.stale;
+    s->stats.fp_stale += report.stale + report.doubtful;
     r->stale += report.stale;
     r->raised += !report.stale;
     s->stats.fp_refused += report.refused;

@@ -96,7 +96,7 @@ struct session_stats {
     uint64_t items_out;
     uint64_t fps_in, fps_out; /* fingerprint messages */
     uint64_t fp_refused;      /* ... that no talk of ours had asked for */
-    uint64_t fp_stale;        /* SAMEs that changes here had overtaken */
+    uint64_t fp_stale; /* SAMEs overtaken by changes here; ranges in doubt */
     /* noted when applied */
     uint64_t items_in, refused_parts, ahead_parts, foreign_parts;
     uint64_t complete_parts;

@@ -93,20 +93,22 @@ static inline void forge_chains(struct chunk *c) {
     for (size_t i = 0; i < c->n_parts; i++)
         for (size_t k = 0; k < c->parts[i].clk.n; k++) {
             struct chain_list l = {.top = c->parts[i].clk.e[k],
-                                   .first = c->pairs.len / 16};
+                                   .first = c->chains.pairs.len / 16};
             for (uint64_t seq = 1; seq < l.top.seq && seq < 32; seq++, l.n++)
-                buf_put(&c->pairs, &(struct chain_pair){seq, seq}, 16);
-            size_t at = c->n_lists++;
-            assert_ok(alloc_grow(&c->lists, &c->cap_lists, at + 1, sizeof l));
-            for (; at && vv_head_order(&c->lists[at - 1].top, &l.top) > 0; at--)
-                c->lists[at] = c->lists[at - 1];
-            c->lists[at] = l;
+                buf_put(&c->chains.pairs, &(struct chain_pair){seq, seq}, 16);
+            size_t at = c->chains.n++;
+            assert_ok(
+                alloc_grow(&c->chains.l, &c->chains.cap, at + 1, sizeof l));
+            for (; at && vv_head_order(&c->chains.l[at - 1].top, &l.top) > 0;
+                 at--)
+                c->chains.l[at] = c->chains.l[at - 1];
+            c->chains.l[at] = l;
         }
 }
 
 /* Encodes and frees it. */
 static inline void forge_end(struct chunk *c, struct buf *out) {
-    if (c->n_parts == 1 && !c->n_lists)
+    if (c->n_parts == 1 && !c->chains.n)
         forge_chains(c);
     buf_clear(out);
     chunk_encode(out, c);

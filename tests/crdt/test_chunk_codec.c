@@ -102,6 +102,30 @@ static void chunks_round_trip(void **state) {
     buf_free(&again);
 }
 
+/* An origin of number 2^32 is not that of number 0. */
+static void an_origin_has_one_number(void **state) {
+    static const uint8_t far[] = {0xcf, 0, 0, 0, 1, 0, 0, 0, 0};
+    struct buf longer = {0};
+    struct chunk c;
+    size_t at = 0;
+    (void)state;
+    forge_put(&c, 1, 1, "k", "v");
+    struct item_key k;
+    item_key_make(&k, 0, slice_str("k"), TAG_REGISTER);
+    slice id = item_key_id(&k);
+    forge_end(&c, &bytes);
+    while (memcmp(bytes.data + at, id.data, id.len) != 0)
+        assert_true(++at + id.len < bytes.len);
+    at += id.len; /* the event begins with it */
+    assert_int_equal(bytes.data[at], 0);
+    buf_put(&longer, bytes.data, at);
+    buf_put(&longer, far, sizeof far);
+    buf_put(&longer, bytes.data + at + 1, bytes.len - at - 1);
+    assert_ok(decode(buf_slice(&bytes)));
+    assert_code(ECRDT_ECORRUPT, decode(buf_slice(&longer)));
+    buf_free(&longer);
+}
+
 static void a_cut_chunk_is_refused(void **state) {
     (void)state;
     struct chunk c;
@@ -497,6 +521,7 @@ int main(void) {
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_round_trip),
+        cmocka_unit_test(an_origin_has_one_number),
         cmocka_unit_test(a_cut_chunk_is_refused),
         cmocka_unit_test(a_flipped_byte_does_no_harm),
         cmocka_unit_test(versions_and_names),

@@ -41,6 +41,10 @@ static void rich(struct fp *m) {
     add(m, "user/a", "user/b", 1);
     add(m, "user/b", "user/bc", 1);
     add(m, "user/x", NULL, 0);
+    struct chain_list l = {.top = {{1}, 9, 90}, .since = 3};
+    struct head x = {{1}, 7, 70};
+    assert_ok(chain_lists_add(&m->chains, &l));
+    assert_ok(chain_lists_put(&m->chains, &l.top, &x));
 }
 
 static int decode(bool sums, struct fp *m) {
@@ -122,6 +126,9 @@ static void parts_stand_in_order_and_apart(void **state) {
     m.parts[1].clk = 2; /* a clock that is not there */
     assert_refused(&m);
     rich(&m);
+    m.chains.l[0].since = 10; /* beyond the head */
+    assert_refused(&m);
+    rich(&m);
     m.bucket = slice_of("a\0b", 3);
     assert_refused(&m);
     rich(&m);
@@ -200,6 +207,29 @@ static void damage_is_refused_or_another_message(void **state) {
     }
 }
 
+/* An index of 2^32 is not one of 0. */
+static void an_index_has_one_encoding(void **state) {
+    static const uint8_t part[] = {0x96, 0, 0xc4, 0, 0xc0, 0},
+                         far[] = {0xcf, 0, 0, 0, 1, 0, 0, 0, 0};
+    struct buf longer = {0};
+    struct fp m, got = {0};
+    size_t at = 0;
+    (void)state;
+    rich(&m);
+    buf_clear(&bytes);
+    fp_encode(&bytes, &m, true);
+    fp_free(&m);
+    while (memcmp(bytes.data + at, part, sizeof part) != 0)
+        assert_true(++at + sizeof part < bytes.len);
+    at += sizeof part;
+    buf_put(&longer, bytes.data, at - 1);
+    buf_put(&longer, far, sizeof far);
+    buf_put(&longer, bytes.data + at, bytes.len - at);
+    assert_code(ECRDT_ECORRUPT, fp_decode(buf_slice(&longer), true, &got));
+    fp_free(&got);
+    buf_free(&longer);
+}
+
 static void parts_that_touch_are_joined(void **state) {
     struct fp m = {0};
     struct item_id a = bound("a"), b = bound("b"), c = bound("c");
@@ -220,6 +250,7 @@ int main(void) {
         cmocka_unit_test(parts_stand_in_order_and_apart),
         cmocka_unit_test(counts_are_bounded),
         cmocka_unit_test(damage_is_refused_or_another_message),
+        cmocka_unit_test(an_index_has_one_encoding),
         cmocka_unit_test(parts_that_touch_are_joined),
     };
     int rc = TEST_RUN(tests);

@@ -170,9 +170,9 @@ static struct chunk_report meet_two_forks(bool seen) {
     assert_ok(vv_raise(&p->clk, forge_origin(5), 4, 40));
     assert_ok(vv_raise(&p->clk, forge_origin(6), 4, 40));
     l.top = p->clk.e[0];
-    buf_put(&c.pairs, &(struct chain_pair){1, 10}, 16);
-    assert_ok(alloc_grow(&c.lists, &c.cap_lists, 1, sizeof l));
-    c.lists[c.n_lists++] = l;
+    buf_put(&c.chains.pairs, &(struct chain_pair){1, 10}, 16);
+    assert_ok(alloc_grow(&c.chains.l, &c.chains.cap, 1, sizeof l));
+    c.chains.l[c.chains.n++] = l;
     c.told = true;
     forge_item(&c, forge_id("other"));
     forge_event(&c, forge_origin(5), 4, "v");
@@ -340,9 +340,10 @@ static void heads_that_numbers_cannot_compare(void **state) {
     set_heads(&p->clk, two, 2);
     l.top = p->clk.e[1];
     for (size_t i = 3; i-- > 1;)
-        buf_put(&c.pairs, &(struct chain_pair){three[i][0], three[i][1]}, 16);
-    assert_ok(alloc_grow(&c.lists, &c.cap_lists, 1, sizeof l));
-    c.lists[c.n_lists++] = l;
+        buf_put(&c.chains.pairs, &(struct chain_pair){three[i][0], three[i][1]},
+                16);
+    assert_ok(alloc_grow(&c.chains.l, &c.chains.cap, 1, sizeof l));
+    c.chains.l[c.chains.n++] = l;
     c.told = true;
     struct chunk_report r = forge_apply(0, &c);
     assert_int_equal(r.refused + r.ahead, 0);

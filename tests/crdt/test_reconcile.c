@@ -7,12 +7,6 @@
 static const uint8_t key[RECONCILE_KEY] = "key";
 static const uint8_t o1[ORIGIN_SIZE] = {1};
 
-static void set(size_t i, const char *k, const char *v) {
-    ecrdt_txn *t = kit_write(i);
-    assert_ok(ecrdt_reg_set(t, KIT_B, slice_str(k), slice_str(v)));
-    assert_ok(ecrdt_commit(t));
-}
-
 static void fill(size_t i, int n) {
     ecrdt_txn *t = kit_write(i);
     for (int k = 0; k < n; k++) {
@@ -53,16 +47,12 @@ static void done(ecrdt_txn *t, struct reconcile *r) {
 
 static uint64_t knows(size_t i, const uint8_t origin[ORIGIN_SIZE]) {
     struct ranges rs = {0};
-    struct vv floor = {0};
-    ecrdt_txn *t = kit_read(i);
-    assert_ok(replica_clock(t, KIT_B, &rs, &floor));
-    ecrdt_abort(t);
+    kit_clock(i, &rs);
     uint64_t seq = vv_seq(&rs.r[0].clk, origin);
     for (size_t k = 1; k < rs.n; k++)
         if (vv_seq(&rs.r[k].clk, origin) < seq)
             seq = vv_seq(&rs.r[k].clk, origin);
     ranges_free(&rs);
-    vv_free(&floor);
     return seq;
 }
 
@@ -89,6 +79,18 @@ static void claim(struct fp *m, const char *lo, const char *hi,
     vv_free(&clk);
 }
 
+/* Tells in m, which claims seq of origin, that a claim of below lies there. */
+static void tell(struct fp *m, const uint8_t origin[ORIGIN_SIZE], uint64_t seq,
+                 uint64_t below) {
+    struct chain_list l = {.top = {.seq = seq, .h = 1}, .since = seq};
+    struct head x = {.seq = below, .h = 1};
+    memcpy(l.top.origin, origin, ORIGIN_SIZE);
+    memcpy(x.origin, origin, ORIGIN_SIZE);
+    if (!chain_lists_of(&m->chains, &l.top))
+        assert_ok(chain_lists_add(&m->chains, &l));
+    assert_ok(chain_lists_put(&m->chains, &l.top, &x));
+}
+
 /* Equal, few, many: what each becomes. */
 static void what_differs_is_sent_or_split(void **state) {
     struct buf fp = {0};
@@ -100,7 +102,7 @@ static void what_differs_is_sent_or_split(void **state) {
     assert_true(r.raise.n == 1 && r.same.n == 1 && r.differing == 0);
     assert_true(!r.split.n && !r.leaf_parts.n && !r.want.n);
     done(t, &r);
-    set(1, "k00000", "mine");
+    kit_set(1, "k00000", "mine");
     t = compare(1, &fp, &r); /* little is here: it goes, the rest is asked */
     assert_true(!r.raise.n && !r.same.n && !r.split.n);
     assert_true(r.leaf_parts.n == 1 && r.want.n == 1);
@@ -144,16 +146,17 @@ static void sums_belong_to_a_link(void **state) {
  * is not. */
 static void gen_decides_whether_to_raise(void **state) {
     struct fp m = {0};
+    struct raise_report r;
     struct chunk_report rep = {0};
     (void)state;
     fill(0, 3);
     claim(&m, "", "", o1, 5);
-    set(0, "k1", "local");
+    kit_set(0, "k1", "local");
     assert_false(raise(0, &m).stale);
     assert_int_equal(knows(0, o1), 5);
     fp_free(&m);
     claim(&m, "", "", o1, 9);
-    set(1, "x", "y"); /* a foreign chunk */
+    kit_set(1, "x", "y"); /* a foreign chunk */
     struct buf chunk = {0};
     struct ranges none = {0};
     struct chunk_budget budget = {CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
@@ -167,7 +170,11 @@ static void gen_decides_whether_to_raise(void **state) {
     assert_true(raise(0, &m).stale);
     assert_int_equal(knows(0, o1), 5);
     m.gen = 1;
-    assert_false(raise(0, &m).stale);
+    assert_int_equal(raise(0, &m).doubtful, 1); /* what we have, has it, too? */
+    assert_int_equal(knows(0, o1), 5);
+    tell(&m, o1, 9, 5);
+    r = raise(0, &m);
+    assert_false(r.stale || r.doubtful);
     assert_int_equal(knows(0, o1), 9);
     fp_free(&m);
     ranges_free(&none);
@@ -217,6 +224,8 @@ static void absurd_claims_are_refused(void **state) {
     assert_in_range(r.refused, FP_PARTS_MAX / 2, FP_PARTS_MAX - 100);
     fp_free(&m);
     claim(&m, "", "", o1, 9); /* the whole may rise at any time */
+    tell(&m, o1, 9, 5);
+    tell(&m, o1, 9, 6);
     assert_int_equal(raise(0, &m).refused, 0);
     assert_code(1, ecrdt_settled(kit(0), KIT_B));
     fp_free(&m);
@@ -290,7 +299,7 @@ static void random_stretches_reach_everything(void **state) {
     bool bounded, first = false, last = false;
     (void)state;
     fill(0, 1000);
-    set(0, "zz", "the last");
+    kit_set(0, "zz", "the last");
     ecrdt_txn *t = kit_read(0);
     for (int i = 0; i < 300; i++) {
         assert_code(
@@ -375,7 +384,7 @@ static void every_allocation_may_fail(void **state) {
     (void)state;
     fill(0, 40);
     fill(1, 3);
-    set(1, "k00001", "mine");
+    kit_set(1, "k00001", "mine");
     kit_try_by(1, 0, 9); /* cuts */
     fill(2, 2);
     ask(0, 0, &fp);
@@ -483,7 +492,7 @@ static void random_stretches_stay_in_their_bucket(void **state) {
     for (size_t i = 0; i < 3; i++)
         assert_code(1, txn_bucket(t, names[i], true, &bk));
     assert_ok(ecrdt_commit(t));
-    set(0, "one", "v");
+    kit_set(0, "one", "v");
     for (uint64_t r = 0; r < 5; r++) {
         uint64_t random = r ? UINT64_MAX / r : 0;
         t = kit_read(0);

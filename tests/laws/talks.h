@@ -52,32 +52,44 @@ static inline struct talk_msg *talk_say(size_t from, size_t to,
     return t;
 }
 
-/* The first FP of store from over [lo, hi) (NULL: the end), a part for each of
- * its clocks there. f is raised to also. NULL if the bucket is not there. */
+/* The clock of store i; f is its floor then. */
+static inline void talk_clock(struct world *w, size_t i, struct ranges *rs,
+                              struct vv *f) {
+    ecrdt_txn *t = world_begin(&w->node[i], false);
+    assert_ok(replica_clock(t, world_bucket, rs, f));
+    ecrdt_abort(t);
+}
+
+/* The first FP of store from over [lo, hi) (NULL: the end), a part for each
+ * clock that store to has there. f is raised to also. NULL if the bucket is
+ * not there. */
 static inline struct talk_msg *talk_ask(struct world *w, size_t from, size_t to,
                                         const struct item_id *lo,
                                         const struct item_id *hi,
                                         const struct vv *also) {
-    static const struct item_id lowest;
     struct node *nd = &w->node[from];
     struct fp ask = {.bucket = ecrdt_str(world_bucket)};
     struct reconcile r = {0};
-    struct ranges rs = {0};
+    struct ranges rs = {0}, peer = {0};
+    struct vv f_peer = {0};
     struct talk_msg *msg = NULL;
+    talk_clock(w, to, &peer, &f_peer);
+    assert_ok(ranges_init(&peer));
     ecrdt_txn *t = world_begin(nd, false);
     assert_ok(replica_clock(t, world_bucket, &rs, &ask.f));
     if (also)
         assert_ok(vv_join(&ask.f, also));
-    size_t a = 0, b = rs.n;
-    assert_ok(ranges_cut(&rs, item_id_slice(lo ? lo : &lowest), 0, &a));
-    b = rs.n;
-    if (hi)
-        assert_ok(ranges_cut(&rs, item_id_slice(hi), 0, &b));
-    for (; a < (hi ? b : rs.n); a++) {
+    struct ranges_walk walk =
+        ranges_pieces(&peer, lo ? item_id_slice(lo) : slice_of(NULL, 0),
+                      hi ? item_id_slice(hi) : slice_of(NULL, 0));
+    while (ranges_piece(&walk)) {
         uint32_t no;
-        const struct item_id *end = ranges_hi(&rs, a);
-        assert_ok(fp_add_clock(&ask, &rs.r[a].clk, &no));
-        assert_non_null(fp_add(&ask, &rs.r[a].lo, end, no, false));
+        struct item_id from_id, to_id;
+        item_id_set(&from_id, walk.lo);
+        item_id_set(&to_id, walk.hi);
+        assert_ok(fp_add_clock(&ask, &peer.r[walk.i].clk, &no));
+        assert_non_null(
+            fp_add(&ask, &from_id, to_id.len ? &to_id : NULL, no, false));
     }
     assert_ok(reconcile_sum(&r, t, &ask, 1, talk_key));
     assert_code(1, reconcile_step(&r, UINT64_MAX));
@@ -86,6 +98,8 @@ static inline struct talk_msg *talk_ask(struct world *w, size_t from, size_t to,
     ecrdt_abort(t);
     reconcile_free(&r);
     ranges_free(&rs);
+    ranges_free(&peer);
+    vv_free(&f_peer);
     return msg;
 }
 
@@ -96,21 +110,31 @@ static inline bool talk_part_has(const struct world *w, const struct fp_part *p,
 }
 
 /* Raises what m says is equal, in store i; the oracle is handed ref for each
- * item there. */
+ * item there that rose. */
 static inline void talk_raise(struct world *w, size_t i, const struct fp *m,
                               const struct ref *ref) {
     struct raise_report rep;
     struct node *nd = &w->node[i];
+    struct ranges rs = {0};
+    struct vv floor = {0};
     ecrdt_txn *t = world_begin(nd, true);
     assert_ok(reconcile_raise(t, m, &rep));
     assert_ok(ecrdt_commit(t));
     WORLD_CHECK(w, rep.refused == 0, "a part was refused");
-    talk_figures.stale += rep.stale;
+    talk_figures.stale += rep.stale + rep.doubtful;
     talk_figures.raised += !rep.stale && m->n;
+    talk_clock(w, i, &rs, &floor);
+    assert_ok(ranges_init(&rs));
     for (size_t p = 0; p < m->n && !rep.stale; p++)
-        for (uint32_t k = 0; k < w->u.n_items; k++)
-            if (talk_part_has(w, &m->parts[p], k))
+        for (uint32_t k = 0; k < w->u.n_items; k++) {
+            slice id = item_id_slice(&w->u.items[k].id);
+            if (talk_part_has(w, &m->parts[p], k) &&
+                vv_le(&m->clks[m->parts[p].clk],
+                      &rs.r[ranges_find(&rs, id)].clk))
                 ref_join(&nd->ref[k], &ref[k]);
+        }
+    ranges_free(&rs);
+    vv_free(&floor);
 }
 
 /* The items of m's parts as chunks, appended to out. */

@@ -238,6 +238,75 @@ static void a_small_bucket_talks_if_told_to(void **state) {
     assert_true(said[1] > 0 && said[2] > said[1]);
 }
 
+/* Node 2 writes a key, or deletes it, for node i alone. */
+static void write_for(size_t i, const char *key, const char *value) {
+    struct world_link *l = world_connect(&w, 2, i);
+    if (value)
+        world_set(&w, 2, bucket, key, value);
+    ecrdt_txn *t = assert_handle(ecrdt_auto(w.node[2].s));
+    if (!value)
+        assert_code(1, ecrdt_reg_del(t, bucket, ecrdt_str(key)));
+    ecrdt_abort(t);
+    world_settle(&w, 5000);
+    world_cut(&w, l);
+}
+
+enum { LEFT, RIGHT, AUTHOR };
+
+/* Node 2 and a copy of it go on, for one of two each; the left branch is
+ * further. What is left are tombs that nobody compares. */
+static void open_twins(void) {
+    world_open(&w, 3);
+    w.talk = (struct talk_conf){.items = 10};
+    fill(AUTHOR, 30);
+    write_for(LEFT, "a", "before");
+    write_for(RIGHT, "a", "before");
+    const char *store = path_join(w.node[AUTHOR].dir, "store");
+    world_stop(&w, AUTHOR);
+    const char *twin = world_twin(&w, AUTHOR);
+    world_start(&w, AUTHOR, store);
+    write_for(LEFT, "a", NULL);
+    write_for(LEFT, "c", "left");
+    write_for(LEFT, "c", NULL);
+    world_stop(&w, AUTHOR);
+    world_start(&w, AUTHOR, twin);
+    write_for(RIGHT, "a", NULL);
+    raise_floor(LEFT);
+    raise_floor(RIGHT);
+}
+
+/* The two talk for so many turns, then the right one hears of its branch. */
+static bool twins_talked(unsigned turns) {
+    open_twins();
+    struct world_link *l = world_connect(&w, LEFT, RIGHT);
+    for (unsigned n = 0; n < turns && !world_in_sync(&w); n++, w.now++)
+        world_turn(&w);
+    bool done = world_in_sync(&w);
+    world_cut(&w, l);
+    world_set(&w, AUTHOR, bucket, "z", "news");
+    world_connect(&w, AUTHOR, RIGHT);
+    world_settle(&w, 20000);
+    world_connect(&w, LEFT, RIGHT);
+    world_settle(&w, 20000);
+    world_assert_equal(&w, bucket, LEFT, RIGHT);
+    world_assert_equal(&w, bucket, AUTHOR, RIGHT);
+    assert_true(world_has(&w, LEFT, bucket, "z"));
+    assert_ok(ecrdt_verify(w.node[RIGHT].s, NULL, NULL));
+    world_close(&w);
+    return done;
+}
+
+/* The numbers of the one branch cover the other's, its events do not: whenever
+ * the talk breaks, what is written next arrives. */
+static void twins_beside_a_talk(void **state) {
+    unsigned n = 1;
+    (void)state;
+    while (!twins_talked(n))
+        n++;
+    print_message("# %u turns\n", n);
+    assert_in_range(n, 4, 1000);
+}
+
 /* ---- a peer that is a puppet ----------------------------------------------
  */
 
@@ -456,6 +525,7 @@ int main(void) {
         cmocka_unit_test(a_few_items_differ),
         cmocka_unit_test(nothing_differs),
         cmocka_unit_test(a_small_bucket_talks_if_told_to),
+        cmocka_unit_test(twins_beside_a_talk),
         cmocka_unit_test(the_clock_in_the_fp_counts),
         cmocka_unit_test(the_key_is_that_of_the_link),
         cmocka_unit_test(what_nobody_asked_for_is_counted),

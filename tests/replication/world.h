@@ -3,6 +3,7 @@
 #ifndef TESTS_REPLICATION_WORLD_H
 #define TESTS_REPLICATION_WORLD_H
 #include "crdt/chunk_codec.h"
+#include "crdt/guard.h"
 #include "crdt/hlc.h"
 #include "crdt/keys.h"
 #include "crdt/type.h"
@@ -321,6 +322,21 @@ static inline void world_start(struct world *w, size_t i, const char *store) {
     w->node[i].s = assert_handle(ecrdt_open(store, NULL));
     w->node[i].woken = 0;
     gossip_init(&w->node[i].g, w->node[i].s);
+}
+
+/* The path of a copy of node i's store, which is stopped, with its identity:
+ * no guard sees it. */
+static inline const char *world_twin(const struct world *w, size_t i) {
+    struct guard g;
+    char cmd[600];
+    const char *dir = path_join(w->node[i].dir, "store");
+    const char *twin = path_join(w->node[i].dir, "store.twin");
+    snprintf(cmd, sizeof cmd, "cp -a %s %s", dir, twin);
+    assert_int_equal(system(cmd), 0);
+    assert_code(1, guard_load(twin, &g));
+    guard_facts_read(twin, &g.facts);
+    assert_ok(guard_save(twin, 0660, &g, false));
+    return twin;
 }
 
 static inline void world_close(struct world *w) {

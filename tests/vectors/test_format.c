@@ -214,11 +214,11 @@ static void make_chunk(struct buf *out, bool linked) {
     c.events = event;
     c.n_events = EVENTS;
     struct chain_list list = {.top = p->clk.e[0]}; /* nothing lies below */
-    c.lists = &list;
-    c.n_lists = 1;
+    c.chains.l = &list;
+    c.chains.n = 1;
     c.told = true;
     chunk_encode(out, &c);
-    c.lists = NULL;
+    c.chains.l = NULL;
     c.origins = NULL; /* ours, not the chunk's */
     c.items = NULL;
     c.events = NULL;
