@@ -70,7 +70,7 @@ int chain_walk(ecrdt_txn *t, struct bucket *bk, const struct head *top,
                uint64_t floor, size_t max, bool all, struct chain_list *list,
                struct buf *pairs);
 
-/* 1 if some head of a bucket's clock heard is of this store's present origin and
- * not on its chain: the store was copied or rolled back (PROTOCOL D5). */
+/* 1 if a head of the clock heard is of this store's present origin and not on
+ * its chain: the store was copied or rolled back (PROTOCOL D5). */
 int chain_is_cloned(ecrdt_txn *t, struct bucket *bk, const struct vv *heard);
 #endif
