@@ -54,6 +54,9 @@ int fork_base(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
 int fork_place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
                   const struct head *x, size_t n);
 
+/* How many of ny heads are news to a receiver at base. */
+size_t fork_news(const struct vv *base, const struct head *y, size_t ny);
+
 /* Adds to the whole chunk c the pairs that its receiver needs: the newest of
  * those between base and clk, and all there are of the origins in fs. */
 int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,

@@ -4,16 +4,6 @@
 #include "crdt/fork.h"
 #include "lib/mutant.h"
 
-/* How many heads of clk a peer has not. */
-static size_t count_news(const struct vv *clk, const struct vv *peer) {
-    size_t news = 0;
-    for (size_t i = 0, n; i < clk->n; i++) {
-        const struct head *x = vv_heads(peer, clk->e[i].origin, &n);
-        news += !vv_heads_have(x, n, &clk->e[i]);
-    }
-    return news;
-}
-
 /* Adds to ls the chain of our head y down to the lowest of the peer's heads x,
  * or max pairs of it, and those of x that are not shown to lie elsewhere. */
 static int tell(ecrdt_txn *t, struct bucket *bk, const struct head *y,
@@ -40,7 +30,8 @@ static int tell(ecrdt_txn *t, struct bucket *bk, const struct head *y,
 
 int fork_vouch(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
                const struct vv *peer, struct chain_lists *ls) {
-    size_t news = count_news(clk, peer), max = FORK_BULK_PAIRS / (news + !news);
+    size_t news = fork_news(peer, clk->e, clk->n);
+    size_t max = FORK_BULK_PAIRS / (news + !news);
     int rc = ECRDT_OK;
     for (size_t i = 0, n, nx; i < clk->n && rc == ECRDT_OK; i += n) {
         const struct head *y = &clk->e[i];

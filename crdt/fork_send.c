@@ -109,18 +109,21 @@ static int list_below(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
     return rc == ECRDT_OK && of_use ? chain_lists_add(&c->chains, &l) : rc;
 }
 
-/* Is head y of the clock news to a receiver at base? */
-static bool is_news(const struct vv *base, const struct head *y) {
-    size_t n;
-    const struct head *b = vv_heads(base, y->origin, &n);
-    return !vv_heads_have(b, n, y);
+size_t fork_news(const struct vv *base, const struct head *y, size_t ny) {
+    size_t news = 0;
+    for (size_t i = 0, n; i < ny; i++) {
+        const struct head *b = vv_heads(base, y[i].origin, &n);
+        news += !vv_heads_have(b, n, &y[i]);
+    }
+    return news;
 }
 
 static size_t count_news(const struct chunk *c) {
     size_t n = 0;
-    for (size_t i = 0; i < c->n_parts; i++)
-        for (size_t k = 0; k < c->parts[i].clk.n; k++)
-            n += is_news(&c->parts[i].base, &c->parts[i].clk.e[k]);
+    for (size_t i = 0; i < c->n_parts; i++) {
+        const struct chunk_part *p = &c->parts[i];
+        n += fork_news(&p->base, p->clk.e, p->clk.n);
+    }
     return n;
 }
 
@@ -136,7 +139,7 @@ int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
             bool forked =
                 forks_of(fs, y->origin) || fork_branched(p, y->origin);
             size_t max = forked ? CHAIN_PAIRS_MAX / 16 : most / (news + !news);
-            if ((!forked && !c->told) || !is_news(&p->base, y) ||
+            if ((!forked && !c->told) || !fork_news(&p->base, y, 1) ||
                 chain_lists_of(&c->chains, y))
                 continue;
             int rc = list_below(t, bk, c, y, forked, max);

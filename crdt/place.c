@@ -40,9 +40,10 @@ static struct placed *place_of(struct said *s, const struct placed *answer) {
             slice_eq(item_id_slice(&s->p[i].hi), item_id_slice(&answer->hi)))
             return &s->p[i];
     if (s->n == PLACE_STRETCHES) {
+        struct placed *p = &s->p[s->oldest];
         s->oldest = (s->oldest + 1) % PLACE_STRETCHES;
-        placed_free(&s->p[s->oldest]);
-        return &s->p[s->oldest];
+        placed_free(p);
+        return p;
     }
     if (alloc_grow(&s->p, &s->cap, s->n + 1, sizeof *s->p) < 0)
         return NULL;

@@ -1,6 +1,5 @@
 /* test_narrowing.c: nodes that hold a part, over links: what reaches them,
  * widening and narrowing while they run. */
-#include "crdt/guard.h"
 #include "replication/peers.h"
 #include "tests/replication/world.h"
 
@@ -275,9 +274,6 @@ static void waiting_takes_no_lock(void **state) {
  * are gone. The edge learns what the core lacks, and leaves it there first. */
 static void a_core_on_another_branch_gets_the_range(void **state) {
     struct world w;
-    struct guard g;
-    char cmd[600];
-    const char *dir;
     (void)state;
     begin(&w, 3);
     struct world_link *a = world_connect(&w, OTHER, EDGE);
@@ -286,21 +282,15 @@ static void a_core_on_another_branch_gets_the_range(void **state) {
     world_settle(&w, 5000);
     world_cut(&w, a);
     world_cut(&w, b);
-    dir = path_join(w.node[OTHER].dir, "store");
     world_stop(&w, OTHER);
-    snprintf(cmd, sizeof cmd, "cp -a %s %s.twin", dir, dir);
-    assert_int_equal(system(cmd), 0);
-    snprintf(cmd, sizeof cmd, "%s.twin", dir);
-    assert_code(1, guard_load(cmd, &g));
-    guard_facts_read(cmd, &g.facts);
-    assert_ok(guard_save(cmd, 0660, &g, false));
-    world_start(&w, OTHER, dir);
+    const char *twin = world_twin(&w, OTHER);
+    world_start(&w, OTHER, path_join(w.node[OTHER].dir, "store"));
     a = world_connect(&w, OTHER, EDGE);
     world_set(&w, OTHER, "b", "b/2", "left");
     world_settle(&w, 5000);
     world_cut(&w, a);
     world_stop(&w, OTHER);
-    world_start(&w, OTHER, cmd);
+    world_start(&w, OTHER, twin);
     b = world_connect(&w, OTHER, CORE);
     world_set(&w, OTHER, "b", "b/3", "right");
     world_set(&w, OTHER, "b", "b/4", "right");
