@@ -527,26 +527,23 @@ int chunk_build_within(ecrdt_txn *t, const char *bucket,
 static int fill_asked(struct build *b, const struct fp *m,
                       const struct fp_part *p) {
     static const struct vv none;
-    const struct ranges *mine = &b->bk->rs;
-    struct item_id lo = p->lo;
+    slice end = p->bounded ? item_id_slice(&p->hi) : slice_of(NULL, 0);
+    struct ranges_walk w =
+        ranges_pieces(&b->bk->rs, item_id_slice(&p->lo), end);
     int rc = ECRDT_OK;
-    for (size_t i = ranges_find(mine, item_id_slice(&p->lo));
-         i < mine->n && rc == ECRDT_OK && !b->cut; i++) {
-        const struct item_id *hi = ranges_hi(mine, i);
-        bool last = !hi || (p->bounded && slice_cmp(item_id_slice(&p->hi),
-                                                    item_id_slice(hi)) <= 0);
+    while (rc == ECRDT_OK && !b->cut && ranges_piece(&w)) {
+        struct item_id lo, hi;
+        item_id_set(&lo, w.lo);
+        item_id_set(&hi, w.hi);
         if (b->c.n_parts == CHUNK_MAX_PARTS) {
             b->cut = true;
             b->cut_at = lo;
             break;
         }
-        struct stretch s = {&lo, last ? fp_hi(p) : hi,
+        struct stretch s = {&lo, w.hi.len ? &hi : NULL,
                             m->flags & FP_AUDIT ? &none : &m->clks[p->clk],
-                            &mine->r[i].clk};
+                            &w.rs->r[w.i].clk};
         rc = fill_part(b, &s);
-        if (last)
-            break;
-        lo = *hi;
     }
     return rc;
 }
