@@ -146,11 +146,12 @@ const struct verb verbs[] = {
      "take over the counters of retired stores",
      "Moves counter entries of stores that said goodbye into this store's\n"
      "own; no counter changes its value. --all also moves what others have\n"
-     "counted so far, who may go on counting. One store of all, the heir,\n"
-     "may do it: --claim makes this one the heir. Two heirs would count\n"
-     "double. The right ends with the store's identity: after a restore,\n"
-     "claim it again only when everything that the old heir folded has\n"
-     "arrived.\n"},
+     "counted so far, who may go on counting. Emptied entries are removed\n"
+     "by the first fold after gc-retention ('edgecrdt setting'). One store\n"
+     "of all, the heir, may do it: --claim makes this one the heir. Two\n"
+     "heirs would count double. The right ends with the store's identity:\n"
+     "after a restore, claim it again only when everything that the old heir\n"
+     "folded has arrived.\n"},
     {"verify", "", "AkTen", USE_CHECK, verb_verify,
      "[--against ed25519:KEY@HOST[:PORT] [--key FILE] [--timeout S] "
      "[--realm R] [--name N]]",

@@ -101,7 +101,7 @@ int verb_fold(struct cli *c) {
     int rc = ecrdt_fold(c->s, flags, &r);
     if (rc < 0)
         return out_failed(rc);
-    out_item_uint(c, "entries", "entries taken over", r.entries);
+    out_item_uint(c, "entries", "entries folded", r.entries);
     out_item_uint(c, "removed", "of them, removed", r.removed);
     out_end(c);
     return EXIT_YES;

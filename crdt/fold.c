@@ -1,8 +1,12 @@
 /* fold.c: the heir's right, one entry's fold, a store's goodbye. */
 #include "crdt/fold.h"
+#include "crdt/counter.h"
 #include "crdt/door.h"
-#include "crdt/step.h"
+#include "crdt/gc.h"
+#include "crdt/hlc.h"
 #include "crdt/items.h"
+#include "crdt/setting.h"
+#include "crdt/step.h"
 #include "lib/alloc.h"
 #include "lib/mutant.h"
 #include <unistd.h>
@@ -86,8 +90,38 @@ static int take_over(ecrdt_txn *t, struct bucket *bk, const struct item_key *k,
     return rc < 0 ? rc : 1;
 }
 
-static int fold_into_own(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
-                         struct count *x, bool bye, struct buf *full_key) {
+/* What is to be done about an entry. */
+enum due { DUE_NOTHING, DUE_EMPTYING, DUE_REMOVAL };
+
+/* When an entry was emptied, at the latest. */
+static uint64_t emptied_ms(const struct item *it) {
+    uint64_t newest = 0;
+    for (size_t i = 0; i < it->n; i++)
+        if (it->ev[i].hlc > newest)
+            newest = it->ev[i].hlc;
+    return hlc_ms(newest);
+}
+
+static enum due what_is_due(const struct fold_policy *p, const struct item *it,
+                            const struct count *c) {
+    bool counts = c->inc != c->finc || c->dec != c->fdec;
+    bool bye = count_bye(it);
+    if (!item_live(it) || (!bye && !p->all))
+        return DUE_NOTHING;
+    if (bye && (!p->keep_ms || MUTANT(foldtomb)))
+        return DUE_REMOVAL;
+    if (counts)
+        return DUE_EMPTYING;
+    return bye && gc_outlived(emptied_ms(it), p->keep_ms, os_wall_ms())
+               ? DUE_REMOVAL
+               : DUE_NOTHING;
+}
+
+static int do_fold(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+                   struct count *x, enum due due, struct buf *full_key) {
+    uint8_t kind = due == DUE_REMOVAL      ? KIND_TOMB
+                   : count_bye(&t->before) ? KIND_COUNT | KIND_BYE
+                                           : KIND_COUNT;
     int rc = x->inc == x->finc && x->dec == x->fdec
                  ? 1
                  : take_over(t, bk, k, x, full_key);
@@ -97,20 +131,22 @@ static int fold_into_own(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
         return rc;
     x->finc = x->inc;
     x->fdec = x->dec;
-    rc = write_entry(t, bk, k, true, bye ? KIND_TOMB : KIND_COUNT, x, full_key);
+    rc = write_entry(t, bk, k, true, kind, x, full_key);
     return rc < 0 ? rc : 1;
 }
 
-int fold_entry(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool all) {
+int fold_entry(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+               const struct fold_policy *p) {
     struct buf full_key = {0};
     struct count x;
+    enum due due = DUE_NOTHING;
     int rc = read_entry(t, k, &x, &full_key);
-    bool bye = count_bye(&t->before);
-    bool counts = x.inc != x.finc || x.dec != x.fdec;
-    if (rc == 1 && !bye && !(all && counts && item_live(&t->before)))
-        rc = 0;
     if (rc == 1)
-        rc = fold_into_own(t, bk, k, &x, bye, &full_key);
+        due = what_is_due(p, &t->before, &x);
+    if (due != DUE_NOTHING)
+        rc = do_fold(t, bk, k, &x, due, &full_key);
+    else if (rc == 1)
+        rc = 0;
     buf_free(&full_key);
     return rc < 0 ? db_stick(t->db, rc) : rc;
 }
@@ -121,8 +157,9 @@ int fold_entry(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool all) {
 /* Entries found in a read transaction, folded in a write one. */
 struct fold {
     ecrdt_store *s;
-    bool all;
+    struct fold_policy policy;
     ecrdt_txn *t;
+    struct item item; /* scratch */
     uint64_t until_ms;
     bool cut;
     char bucket[ECRDT_MAX_BUCKET_NAME + 1]; /* where it goes on ... */
@@ -135,22 +172,22 @@ struct fold {
     ecrdt_fold_report did;
 };
 
-static bool worth(const struct fold *f, slice rec) {
-    struct event e;
-    for (size_t at = 0; item_walk(rec, &at, &e) == 1;)
-        if (event_live(&e) && (f->all || (e.kind & KIND_BYE)))
-            return true;
-    return false;
-}
-
-/* Notes the item if it is another's entry that can be folded. */
+/* Notes the item if it is another's entry about which something is due. */
 static int look_item(struct fold *f, const struct bucket *bk, const uint8_t *me,
                      slice id, slice rec) {
     struct item_parts p;
+    struct item_key k;
+    struct count c;
     if (!item_id_parse(id, &p))
         return txn_corrupt(f->t, "an item id");
-    if (p.tag != TAG_ENTRY || slice_eq(p.sub, slice_of(me, ORIGIN_SIZE)) ||
-        !worth(f, rec))
+    if (p.tag != TAG_ENTRY || slice_eq(p.sub, slice_of(me, ORIGIN_SIZE)))
+        return ECRDT_OK;
+    int rc = item_decode(&f->item, rec);
+    if (rc < 0)
+        return rc == ECRDT_ECORRUPT ? txn_corrupt(f->t, "an item") : rc;
+    item_key_set(&k, bk->id, id, p.k_len);
+    count_of(item_key_shape(&k), &f->item, &c);
+    if (what_is_due(&f->policy, &f->item, &c) == DUE_NOTHING)
         return ECRDT_OK;
     struct found *x = &f->found[f->n++];
     memcpy(x->bucket, bk->name, sizeof x->bucket);
@@ -211,7 +248,9 @@ static int look(struct fold *f) {
     int rc = replica_begin(f->s, false, 0, &f->t);
     if (rc < 0)
         return rc;
-    rc = replica_each_bucket(f->t, look_bucket, f);
+    rc = setting_read(f->t, ECRDT_GC_RETENTION_MS, &f->policy.keep_ms);
+    if (rc == ECRDT_OK)
+        rc = replica_each_bucket(f->t, look_bucket, f);
     ecrdt_abort(f->t);
     return rc < 0 ? rc : f->at.err;
 }
@@ -239,7 +278,7 @@ static int fold_found(struct fold *f, ecrdt_fold_report *did) {
         if (rc < 0 || !item_id_parse(id, &p))
             return rc < 0 ? rc : ECRDT_ECORRUPT;
         item_key_set(&k, bk->id, id, p.k_len);
-        rc = fold_entry(t, bk, &k, f->all);
+        rc = fold_entry(t, bk, &k, &f->policy);
         if (rc < 0)
             return rc;
         did->entries += rc == 1;
@@ -303,11 +342,12 @@ int ecrdt_fold(ecrdt_store *s, uint32_t flags, ecrdt_fold_report *r) {
     if (!f)
         return rc < 0 ? rc : ECRDT_ENOMEM;
     f->s = s;
-    f->all = flags & ECRDT_FOLD_ALL;
+    f->policy.all = flags & ECRDT_FOLD_ALL;
     rc = run(f);
     if (r)
         *r = f->did;
     buf_free(&f->at);
+    item_free(&f->item);
     alloc_free(f);
     return rc;
 }

@@ -16,7 +16,17 @@ int fold_right(ecrdt_txn *t);
 /* Makes it the heir. */
 int fold_claim(ecrdt_txn *t);
 
+/* What is folded. An entry that said goodbye is emptied first and removed
+ * keep_ms later (0: at once). Until then a copy of its store that nobody saw,
+ * and which counted on, is measured against what was taken over; beside a tomb
+ * all that it ever counted would be counted again (mutant foldtomb). */
+struct fold_policy {
+    bool all; /* also of origins that may still count */
+    uint64_t keep_ms;
+};
+
 /* Folds the entry k of another origin into our own: 1 if it changed, 0 if
- * there is nothing to fold (all: also of origins that may still count). */
-int fold_entry(ecrdt_txn *t, struct bucket *bk, struct item_key *k, bool all);
+ * there is nothing to do. */
+int fold_entry(ecrdt_txn *t, struct bucket *bk, struct item_key *k,
+               const struct fold_policy *p);
 #endif

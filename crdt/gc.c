@@ -57,12 +57,6 @@ static bool batch_full(const struct gc_batch *b) {
     return b->n == GC_BATCH || os_mono_ms() >= b->until_ms;
 }
 
-/* Is it old enough, by our own clock? Overflow stands for "never". */
-static bool outlived(const struct gc *g, uint64_t arrival_ms) {
-    uint64_t until = arrival_ms;
-    return add_u64(&until, g->policy.retention_ms) && until <= g->now_ms;
-}
-
 static int is_covered(struct look *l, const struct tomb_row *row, slice id) {
     const struct gc_policy *p = &l->g->policy;
     const uint8_t *origin = origin_id(l->t, row->origin);
@@ -118,7 +112,7 @@ static int look_rows(struct look *l, slice from) {
     int rc;
     for (rc = db_cursor_seek(l->rows, &key, &id);
          rc == 1 && tomb_parse(key, l->bk->id, &row) &&
-         outlived(l->g, row.arrival_ms);
+         gc_outlived(row.arrival_ms, l->g->policy.retention_ms, l->g->now_ms);
          rc = db_cursor_next(l->rows, &key, &id)) {
         if (id.len > ITEM_ID_MAX)
             return txn_corrupt(l->t, "the table of tombs");

@@ -14,6 +14,12 @@ enum {
 };
 #define GC_RETENTION_MS (UINT64_C(30) * 24 * 3600 * 1000)
 
+/* Is what has stayed since then old enough? Overflow stands for "never". */
+static inline bool gc_outlived(uint64_t since_ms, uint64_t retention_ms,
+                               uint64_t now_ms) {
+    return add_u64(&since_ms, retention_ms) && since_ms <= now_ms;
+}
+
 /* Which tombs may go. */
 struct gc_policy {
     uint64_t retention_ms; /* by the time of their arrival here */

@@ -546,23 +546,23 @@ ECRDT_API int ecrdt_gc(ecrdt_store *s, int64_t retention_ms, uint32_t budget_ms,
  * once more before the store is removed. EINVAL for the heir itself. */
 ECRDT_API int ecrdt_retire(ecrdt_store *s);
 
-/* Flags of ecrdt_fold(). */
 enum ecrdt_fold_flags {
     ECRDT_FOLD_CLAIM = 1, /* this store is the heir from now on */
     ECRDT_FOLD_ALL = 2    /* also of replicas that did not say goodbye */
 };
 
 typedef struct ecrdt_fold_report {
-    uint64_t entries; /* moved into this store's own    */
-    uint64_t removed; /* of them, those that are gone   */
+    uint64_t entries; /* emptied into this store's own, or removed */
+    uint64_t removed; /* of them, those that are gone              */
 } ecrdt_fold_report;
 
 /* Moves the counter entries of replicas that said goodbye into this store's
- * own; no counter changes its value. One store of all, the heir, may do it:
- * whoever claims it while another is the heir makes counters count double. The
- * right ends with the store's identity: a restored heir has none, and may
- * claim it again only when all that the old one folded has arrived. r may be
- * NULL. EINVAL if this store is not the heir. */
+ * own; no counter changes its value. The first call after gc-retention removes
+ * them; until then an unknown copy of such a replica that turns up is still
+ * counted right. One store of all, the heir, may do it: whoever claims it while
+ * another is the heir makes counters count double. The right ends with the
+ * store's identity: a restored heir may claim it again only when all that the
+ * old one folded has arrived. r may be NULL. EINVAL if this is not the heir. */
 ECRDT_API int ecrdt_fold(ecrdt_store *s, uint32_t flags, ecrdt_fold_report *r);
 
 /* Reads every page and record and recomputes what is derived: checksums,

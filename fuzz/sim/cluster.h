@@ -40,6 +40,7 @@ enum {
     X(narrowings, "narrowings: clocks that fell, a core keeps the rest")       \
     X(tombs_dropped, "GCs: tombs dropped")                                     \
     X(folded, "folds: counter entries folded")                                 \
+    X(fold_removed, "folds: ... and removed")                                  \
     X(disk_full, "full disk: transactions refused")                            \
     X(full_gc, "full disk: collections of tombs refused")                      \
     X(full_other, "full disk: starts, imports and acts of people refused")     \
@@ -130,6 +131,7 @@ struct cluster {
     struct oracle_event *planned; /* of PLAN_OPS */
     size_t n_planned;
     bool planning;
+    bool copied; /* there were copies of stores */
     struct figures fig;
     struct rng rng;  /* of the step under way */
     char dir[100];   /* of the stores */

@@ -376,9 +376,17 @@ static void check_bucket(struct sight *s, struct bits *seen) {
 /* ---- clocks that fall -----------------------------------------------------
  */
 
-static bool someone_has(const struct cluster *c, unsigned but, size_t u) {
+static bool holds(const struct cluster *c, unsigned r, size_t u) {
+    const struct oracle_item *it = &c->o.items[c->o.ev[u].item];
+    return spans_have(&c->r[r].held[it->bucket], item_id_slice(&it->id));
+}
+
+/* Has a store other than that one event u? keeps: and holds its place. */
+static bool someone_has(const struct cluster *c, unsigned but, size_t u,
+                        bool keeps) {
     for (unsigned r = 0; r < NET_NODES; r++)
-        if (r != but && c->r[r].used && bits_has(&c->r[r].have, u))
+        if (r != but && c->r[r].used && bits_has(&c->r[r].have, u) &&
+            (!keeps || holds(c, r, u)))
             return true;
     return false;
 }
@@ -389,19 +397,23 @@ static void check_fall(struct cluster *c, unsigned r, const struct bits *now) {
     bool fell = false;
     for (size_t u = 0; u < c->o.n_ev; u++) {
         struct oracle_event *e = &c->o.ev[u];
-        const struct oracle_item *it = &c->o.items[e->item];
+        if (bits_has(now, u))
+            e->orphan = e->orphan && !holds(c, r, u);
         if (!bits_has(&me->have, u) || bits_has(now, u))
             continue;
-        bool kept = someone_has(c, r, u);
+        bool kept = someone_has(c, r, u, false);
         if (me->may_fall) {
             e->gone = e->gone || !kept;
+            e->orphan = e->orphan || !someone_has(c, r, u, true);
             continue;
         }
         fell = true;
-        HOLDS(c, !spans_have(&me->held[it->bucket], item_id_slice(&it->id)),
-              "store %u: its clock went back over %s", r, event_text(&c->o, u));
-        HOLDS(c, kept || e->gone, "store %u let go of %s, which nobody keeps",
-              r, event_text(&c->o, u));
+        HOLDS(c, !holds(c, r, u), "store %u: its clock went back over %s", r,
+              event_text(&c->o, u));
+        HOLDS(c, kept || e->gone || e->orphan,
+              "store %u let go of %s, which nobody keeps", r,
+              event_text(&c->o, u));
+        e->gone = e->gone || !kept;
     }
     c->fig.feature[F_narrowings] += fell;
     me->may_fall = false;

@@ -38,10 +38,12 @@ struct oracle_event {
     uint8_t origin[ORIGIN_SIZE], e16[16];
     uint64_t seq, hlc;
     bool live, bye;
-    bool reset;       /* it takes back the adds in obs */
-    bool ours;        /* made by a step, not by the library itself */
-    bool gone;        /* may be lost: a fault took the last store with it */
-    uint64_t value;   /* of a register, 0: not known */
+    bool reset;     /* it takes back the adds in obs */
+    bool ours;      /* made by a step, not by the library itself */
+    bool gone;      /* may be lost: a fault took the last store with it */
+    bool orphan;    /* ... the last that keeps it: who is told that it is kept,
+                       late, may let go of what is nowhere else then */
+    uint64_t value; /* of a register, 0: not known */
     struct count pay; /* of a counter entry */
     int64_t delta;    /* what it adds */
     struct bits ctx;  /* events on the item that it supersedes */

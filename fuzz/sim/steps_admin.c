@@ -73,17 +73,28 @@ static bool peers(struct cluster *c, const struct plan_step *s) {
     return true;
 }
 
+/* Emptied entries are kept for copies that turn up; where there are none they
+ * may be removed at once. False if the disk is full. */
+static bool keep_emptied(struct cluster *c, unsigned r, bool yes) {
+    int rc = ecrdt_setting_set(c->r[r].s, ECRDT_GC_RETENTION_MS,
+                               yes ? GC_RETENTION_MS : 0);
+    return !refused_act(c, r, rc, "ecrdt_setting_set()");
+}
+
 /* One store of all, replica 0, is the heir, as long as it has the identity
  * under which it claimed it; whoever else folds is refused. */
 static bool fold(struct cluster *c, unsigned r, bool all) {
     struct replica *me = &c->r[r];
+    if (!keep_emptied(c, r, c->copied))
+        return false;
     ecrdt_fold_report rep = {0};
     bool claims = r == 0 && !me->claimed;
     bool may = claims || (r == 0 && !memcmp(me->heir, me->me, ORIGIN_SIZE));
     int rc = ecrdt_fold(
         me->s, (all ? ECRDT_FOLD_ALL : 0) | (claims ? ECRDT_FOLD_CLAIM : 0),
         &rep);
-    if (rc == ECRDT_EFULL && refused_act(c, r, rc, "ecrdt_fold()"))
+    bool kept = keep_emptied(c, r, true);
+    if ((rc == ECRDT_EFULL && refused_act(c, r, rc, "ecrdt_fold()")) || !kept)
         return false;
     /* A crash may have taken the claim. */
     HOLDS(c, rc == ECRDT_EINVAL || c->o.twins || (may && rc >= 0),
@@ -93,6 +104,7 @@ static bool fold(struct cluster *c, unsigned r, bool all) {
         memcpy(me->heir, me->me, sizeof me->heir);
     me->claimed = me->claimed || claims;
     c->fig.feature[F_folded] += rep.entries;
+    c->fig.feature[F_fold_removed] += rep.removed;
     return rc >= 0;
 }
 

@@ -121,6 +121,7 @@ static bool start(struct cluster *c, unsigned r) {
 
 static void save(struct cluster *c, unsigned r, struct save *to) {
     struct replica *me = &c->r[r];
+    c->copied = true;
     MUST(c, ecrdt_flush(me->s));
     load(c, file_in(me, "data.mdb"), &to->data);
     load(c, file_in(me, "guard"), &to->guard);
@@ -159,6 +160,7 @@ static bool copy_store(struct cluster *c, unsigned r, bool twin, unsigned to) {
     struct guard g;
     if (to >= NET_NODES || copy->used)
         return false;
+    c->copied = true;
     replica_make(c, to, false, me->level);
     MUST(c, ecrdt_flush(me->s));
     mkdir(copy->dir, 02770);

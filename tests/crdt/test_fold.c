@@ -1,6 +1,8 @@
 /* test_fold.c: the heir takes over the entries of others; no value changes,
  * whatever meets it; nobody else may do it. */
 #include "crdt/fold.h"
+#include "crdt/gc.h"
+#include "tests/support/wall.h"
 #include "crdt/door.h"
 #include "crdt/items.h"
 #include "tests/crdt/kit.h"
@@ -49,6 +51,14 @@ static void reset(size_t i, const char *key) {
     assert_ok(ecrdt_commit(t));
 }
 
+/* When the retention is over, and not before. */
+static ecrdt_fold_report fold_later(size_t i) {
+    wall_now += GC_RETENTION_MS - 1;
+    assert_int_equal(fold(i, 0).entries, 0);
+    wall_now += 1;
+    return fold(i, 0);
+}
+
 static void a_retired_store_is_folded_away(void **state) {
     (void)state;
     char longest[1025] = "";
@@ -67,6 +77,13 @@ static void a_retired_store_is_folded_away(void **state) {
     kit_sound(1);
     all_read(2, "c", -1);
     ecrdt_fold_report r = fold(0, ECRDT_FOLD_CLAIM);
+    assert_int_equal(r.entries, 3);
+    assert_int_equal(r.removed, 0);
+    all_read(2, "c", -1);
+    all_read(2, longest, 9);
+    all_read(2, "zero", 0);
+    assert_int_equal(fold(0, 0).entries, 0); /* they stay, emptied ... */
+    r = fold_later(0);                       /* ... for a while */
     assert_int_equal(r.entries, 3);
     assert_int_equal(r.removed, 3);
     all_read(2, "c", -1);
@@ -126,7 +143,8 @@ static void a_reset_keeps_the_goodbye(void **state) {
     meet(2);
     reset(0, "c");
     all_read(2, "c", 0);
-    assert_int_equal(fold(0, ECRDT_FOLD_CLAIM).removed, 1);
+    assert_int_equal(fold(0, ECRDT_FOLD_CLAIM).entries, 0); /* empty, young */
+    assert_int_equal(fold_later(0).removed, 1);
     all_read(2, "c", 0);
     assert_int_equal(kit_seq(0), 2);
 }
@@ -197,7 +215,8 @@ static void many_entries(void **state) {
     }
     kit_pull(0, 1);
     ecrdt_fold_report r = fold(0, ECRDT_FOLD_CLAIM);
-    assert_int_equal(r.entries, 3 * FOLD_BATCH);
+    /* Those of 0000 count nothing: they are empty as they are. */
+    assert_int_equal(r.entries, 3 * (FOLD_BATCH - 1));
     assert_int_equal(kit_value(0, "0100"), 300);
     all_read(2, "0255", 765);
 }

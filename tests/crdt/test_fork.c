@@ -133,6 +133,50 @@ static void a_goodbye_of_one_branch_is_none_of_both(void **state) {
     assert_int_equal(kit_value(2, "n"), 20);
 }
 
+/* A copy of which nobody knows, of a store that said goodbye and was folded
+ * before the copy met anybody: what it counted before it was copied is in the
+ * heir's entry, and is not counted again (mutant foldtomb). */
+static void a_copy_that_turns_up_after_the_fold(void **state) {
+    ecrdt_fold_report did;
+    (void)state;
+    kit_count(0, "n", 10);
+    kit_pull(2, 0);
+    twins_copy(0, 1);
+    kit_count(1, "n", 3);
+    assert_ok(ecrdt_retire(kit(0)));
+    kit_pull(2, 0);
+    assert_ok(ecrdt_fold(kit(2), ECRDT_FOLD_CLAIM, &did));
+    assert_int_equal(did.entries, 1);
+    assert_int_equal(kit_value(2, "n"), 10);
+    twins_meet(2, 1);
+    assert_int_equal(kit_value(2, "n"), 13);
+    assert_int_equal(kit_value(1, "n"), 13);
+    assert_ok(ecrdt_fold(kit(2), ECRDT_FOLD_ALL, &did));
+    twins_meet(2, 1);
+    assert_int_equal(kit_value(1, "n"), 13);
+}
+
+/* A store that holds nothing of the bucket is a copy of a running one, of a
+ * head that nobody had seen; what it writes arrives, though nothing comes to
+ * it by which it could tell where its former head lies. */
+static void a_blind_copy_of_a_running_store_is_heard(void **state) {
+    char cmd[600];
+    (void)state;
+    assert_code(0, ecrdt_unsubscribe(kit(0), KIT_B));
+    kit_set(0, "k", "first");
+    snprintf(cmd, sizeof cmd, "cp -a %s %s", kit_path(0), kit_path(1));
+    assert_int_equal(system(cmd), 0);
+    kit_set(0, "k", "second");
+    kit_set(0, "l", "third");
+    kit_pull(2, 0);
+    kit_set(1, "r", "fourth"); /* the guard gives it a new identity */
+    kit_try(2, 1);
+    kit_expect(2, "r", "fourth");
+    kit_expect(2, "l", "third");
+    assert_int_equal(kit_try(2, 1), 0);
+    kit_sound(2);
+}
+
 /* A delta built without seeing the fork is not applied. */
 static void a_delta_across_a_fork_is_refused(void **state) {
     (void)state;
@@ -361,6 +405,8 @@ int main(void) {
         kit_test(peers_of_twins_merge),
         kit_test(counters_merge_to_the_maximum),
         kit_test(a_goodbye_of_one_branch_is_none_of_both),
+        kit_test(a_copy_that_turns_up_after_the_fold),
+        kit_test(a_blind_copy_of_a_running_store_is_heard),
         kit_test(a_delta_across_a_fork_is_refused),
         kit_test(a_fork_that_does_not_fit_is_no_merge),
         kit_test(heads_that_numbers_cannot_compare),

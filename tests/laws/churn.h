@@ -78,6 +78,7 @@ static inline bool plan_fold(struct world *w, struct node *nd, struct plan *p,
 static inline bool world_fold(struct world *w, struct node *nd) {
     static struct plan p;
     bool all = rng_below(&w->rng, 2), any = false;
+    const struct fold_policy policy = {.all = all};
     memset(&p, 0, sizeof p);
     ecrdt_txn *t = world_begin(nd, true);
     struct bucket *bk = world_bk(t, true);
@@ -92,7 +93,7 @@ static inline bool world_fold(struct world *w, struct node *nd) {
         if (parts.tag != TAG_ENTRY || w->u.items[i].org == nd->org)
             continue;
         bool want = plan_fold(w, nd, &p, i, all);
-        assert_code(want, fold_entry(t, bk, &k, all));
+        assert_code(want, fold_entry(t, bk, &k, &policy));
         any = any || want;
     }
     assert_ok(ecrdt_commit(t));
