@@ -204,11 +204,10 @@ static void cores_in_lockstep_come_to_rest(void **state) {
     }
 }
 
-/* 10,000 at once, of 1 KiB: bounded in time, and they fit one chunk. */
+/* 10,000 at once, of 1 KiB, fit one chunk. */
 static void ten_thousand(void **state) {
     (void)state;
     enum { N = 10000 };
-    uint64_t began = now_ms();
     give(0, "k", 0, N, 1024);
     assert_int_equal(siblings(0, "k"), N);
     assert_int_equal(kit_seq(0), 0);
@@ -221,7 +220,6 @@ static void ten_thousand(void **state) {
     kit_pull(0, 2);
     assert_int_equal(siblings(0, "k"), 1);
     kit_same_digest(0, 2);
-    assert_true(now_ms() - began < 20000);
     for (size_t i = 0; i < 3; i++)
         kit_sound(i);
 }
