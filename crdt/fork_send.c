@@ -28,20 +28,20 @@ int fork_place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
     return worst;
 }
 
-/* Are all ny heads y among the n heads x? */
-static bool all_among(const struct head *x, size_t n, const struct head *y,
-                      size_t ny) {
-    for (size_t i = 0; i < ny; i++)
-        if (!vv_heads_have(x, n, &y[i]))
-            return false;
-    return true;
+/* Has a range of this store merged branches of that origin? */
+static bool merged_here(const struct bucket *bk,
+                        const uint8_t origin[ORIGIN_SIZE]) {
+    for (size_t i = 0, n; i < bk->rs.n; i++)
+        if (vv_heads(&bk->rs.r[i].clk, origin, &n) && n > 1)
+            return true;
+    return false;
 }
 
 /* Is the peer shown to have another branch of something that is news to it?
- * Nobody sends what lies where we are blind: whether our head of an origin lies
- * on the chain of a greater one of the peer's will never be seen here, so it
- * counts as another branch, and the receiver finds out. Such an origin is a
- * former one of our own: this store was copied or set back. */
+ * Nobody sends what lies where we are blind: whether our head of an origin that
+ * is known to have branches lies on the chains of a greater one of the peer's
+ * will never be seen here, so it counts as another branch, and the receiver
+ * finds out. */
 static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
                     const struct vv *peer, bool blind) {
     for (size_t i = 0, n, nc; i < peer->n; i += n) {
@@ -54,7 +54,7 @@ static int any_fork(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
                                              : fork_place_of(t, bk, clk, x, n);
         if (place < 0 || place == CHAIN_OFF)
             return place < 0 ? place : 1;
-        if (place == CHAIN_AHEAD && blind && !all_among(x, n, y, nc))
+        if (place == CHAIN_AHEAD && blind && merged_here(bk, x->origin))
             return 1;
     }
     return 0;

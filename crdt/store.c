@@ -248,7 +248,7 @@ static int setup(ecrdt_txn *t, uint32_t flags) {
              s->path);
     rc = s->durability == ECRDT_EPHEMERAL ? boot_write(s) : ECRDT_OK;
     if (rc == ECRDT_OK)
-        rc = origin_renew(t);
+        rc = twin_renew(t);
     return rc < 0 ? rc : guard_begin(t);
 }
 

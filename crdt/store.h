@@ -200,6 +200,11 @@ int origin_me(ecrdt_txn *t, uint32_t *no);
 
 /* ---- twin.c ---- */
 
+/* A new incarnation, for there may be another store with the present one: what
+ * was written outside of the subscription may be of a branch that nobody who
+ * keeps it has, and is narrowed again. 0 or < 0. */
+int twin_renew(ecrdt_txn *t);
+
 /* A new incarnation if a clock that a peer told holds a head of the present
  * one that is not on its chain: 1 = taken, 0 = no need, < 0 (PROTOCOL D5). */
 int twin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard);

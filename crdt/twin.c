@@ -1,9 +1,14 @@
-/* twin.c: what a store does when a peer shows that another one goes on with its
- * identity, or that it was rolled back itself (PROTOCOL D5). */
+/* twin.c: what a store does when it, or a peer, sees that another one goes on
+ * with its identity, or that it was rolled back (PROTOCOL D3 to D5). */
 #include "crdt/chain.h"
 #include "crdt/held.h"
 #include "crdt/replica.h"
 #include "lib/log.h"
+
+int twin_renew(ecrdt_txn *t) {
+    int rc = origin_renew(t);
+    return rc < 0 ? rc : subscription_doubt(t);
+}
 
 int twin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard) {
     int rc = chain_is_cloned(t, bk, heard);
@@ -14,9 +19,7 @@ int twin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard) {
              "not made: it was rolled back, or a copy of it is in use; new "
              "incarnation\" store=\"%s\" bucket=\"%s\"",
              t->s->path, bk->name);
-    rc = origin_renew(t);
-    if (rc == ECRDT_OK)
-        rc = subscription_doubt(t);
+    rc = twin_renew(t);
     return rc < 0 ? rc : 1;
 }
 

@@ -156,27 +156,6 @@ static void a_copy_that_turns_up_after_the_fold(void **state) {
     assert_int_equal(kit_value(1, "n"), 13);
 }
 
-/* A store that holds nothing of the bucket is a copy of a running one, of a
- * head that nobody had seen; what it writes arrives, though nothing comes to
- * it by which it could tell where its former head lies. */
-static void a_blind_copy_of_a_running_store_is_heard(void **state) {
-    char cmd[600];
-    (void)state;
-    assert_code(0, ecrdt_unsubscribe(kit(0), KIT_B));
-    kit_set(0, "k", "first");
-    snprintf(cmd, sizeof cmd, "cp -a %s %s", kit_path(0), kit_path(1));
-    assert_int_equal(system(cmd), 0);
-    kit_set(0, "k", "second");
-    kit_set(0, "l", "third");
-    kit_pull(2, 0);
-    kit_set(1, "r", "fourth"); /* the guard gives it a new identity */
-    kit_try(2, 1);
-    kit_expect(2, "r", "fourth");
-    kit_expect(2, "l", "third");
-    assert_int_equal(kit_try(2, 1), 0);
-    kit_sound(2);
-}
-
 /* A delta built without seeing the fork is not applied. */
 static void a_delta_across_a_fork_is_refused(void **state) {
     (void)state;
@@ -406,7 +385,6 @@ int main(void) {
         kit_test(counters_merge_to_the_maximum),
         kit_test(a_goodbye_of_one_branch_is_none_of_both),
         kit_test(a_copy_that_turns_up_after_the_fold),
-        kit_test(a_blind_copy_of_a_running_store_is_heard),
         kit_test(a_delta_across_a_fork_is_refused),
         kit_test(a_fork_that_does_not_fit_is_no_merge),
         kit_test(heads_that_numbers_cannot_compare),

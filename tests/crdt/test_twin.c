@@ -37,11 +37,20 @@ static void own_events_from_the_future_renew(void **state) {
     buf_free(&out);
 }
 
+static bool narrowing(size_t i) {
+    struct held h = {0};
+    ecrdt_txn *t = kit_read(i);
+    assert_code(1, held_load(t, KIT_B, &h));
+    bool yes = h.narrowing;
+    ecrdt_abort(t);
+    held_free(&h);
+    return yes;
+}
+
 /* What a twin wrote outside of what it holds looks covered by the numbers of
  * the other: the twin that sees it narrows again there, and a keeper is asked.
  */
 static void what_a_twin_wrote_outside_is_doubted(void **state) {
-    struct held h = {0};
     ecrdt_slice a = slice_str("a/");
     (void)state;
     kit_set(0, "a/k", "v");
@@ -56,18 +65,34 @@ static void what_a_twin_wrote_outside_is_doubted(void **state) {
         kit_try(0, 2);
         kit_try(2, 0);
     }
-    ecrdt_txn *t = kit_read(0);
-    assert_code(1, held_load(t, KIT_B, &h));
-    assert_true(h.narrowing);
-    ecrdt_abort(t);
-    held_free(&h);
+    assert_true(narrowing(0));
     kit_expect(0, "b/k", "left");
+}
+
+/* So does one whose guard tells it that it is a copy, and a backup: of a
+ * running store either may have a head that nobody knows. */
+static void what_a_copy_had_outside_is_doubted(void **state) {
+    char cmd[600];
+    ecrdt_slice a = slice_str("a/");
+    (void)state;
+    kit_set(0, "a/k", "v");
+    assert_code(0, ecrdt_subscribe(kit(0), KIT_B, &a, 1));
+    kit_set(0, "b/k", "v");
+    assert_false(narrowing(0));
+    snprintf(cmd, sizeof cmd, "cp -a %s %s", kit_path(0), kit_path(1));
+    assert_int_equal(system(cmd), 0);
+    assert_ok(ecrdt_backup(kit(0), kit_path(2)));
+    assert_false(narrowing(0));
+    kit_set(1, "b/l", "v");
+    assert_true(narrowing(1));
+    assert_true(narrowing(2));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(own_events_from_the_future_renew),
         kit_test(what_a_twin_wrote_outside_is_doubted),
+        kit_test(what_a_copy_had_outside_is_doubted),
     };
     return TEST_RUN(tests);
 }
