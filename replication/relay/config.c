@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -61,16 +62,47 @@ int config_listen_parse(struct node_address *out, const char *text) {
 /* ---- what libconfuse calls ------------------------------------------------
  */
 
-/* The first complaint about a file, as "file:line: sentence". */
-static _Thread_local char complaint[ERR_SENTENCE];
+/* To libconfuse the end of the file ends a section and a comment too. So one
+ * more setting stands behind the text, which the top level alone knows. */
+#define END_MARK "end-of-this-file"
+
+static _Thread_local struct {
+    const char *path; /* of the file that is read, and its lines */
+    int lines;
+    char complaint[ERR_SENTENCE]; /* the first, as "file:line: sentence" */
+} reading;
+
+static int line_of(const cfg_t *cfg) {
+    bool behind = cfg->line > reading.lines && cfg->filename &&
+                  !strcmp(cfg->filename, reading.path);
+    return behind ? reading.lines : cfg->line;
+}
 
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap) {
-    if (*complaint)
+    char *out = reading.complaint, why[ERR_SENTENCE];
+    if (*out)
         return;
     const char *file = cfg && cfg->filename ? cfg->filename : "configuration";
-    int n = snprintf(complaint, sizeof complaint, "%.700s:%d: ", file,
-                     cfg ? cfg->line : 0);
-    vsnprintf(complaint + n, sizeof complaint - (size_t)n, fmt, ap);
+    int line = cfg ? line_of(cfg) : 0;
+    vsnprintf(why, sizeof why, fmt, ap);
+    if (cfg && cfg->title && strstr(why, END_MARK))
+        snprintf(out, ERR_SENTENCE, "%.700s:%d: %s \"%.60s\" has no closing }",
+                 file, line, cfg->name, cfg->title);
+    else
+        snprintf(out, ERR_SENTENCE, "%.700s:%d: %.300s", file, line, why);
+}
+
+/* A folder would end the process: libconfuse's scanner exits when it cannot
+ * read what it has opened. */
+static int include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv) {
+    struct stat st;
+    char *path = argc == 1 ? cfg_tilde_expand(argv[0]) : NULL;
+    bool folder = path && !stat(path, &st) && S_ISDIR(st.st_mode);
+    free(path);
+    if (!folder)
+        return cfg_include(cfg, opt, argc, argv);
+    cfg_error(cfg, "cannot include %s: it is a folder", argv[0]);
+    return 1;
 }
 
 static const char *last_string(cfg_opt_t *opt) {
@@ -243,6 +275,60 @@ static const struct {
     {"peer", check_peer},
 };
 
+/* All of the file, to be freed by the caller; NULL if it cannot be read. */
+static char *read_text(const char *path, size_t *len) {
+    char *text = NULL;
+    size_t room = 0;
+    FILE *f = fopen(path, "re");
+    ssize_t n = f ? getdelim(&text, &room, 0, f) : -1;
+    bool whole = f && !ferror(f);
+    int error = errno;
+    if (f)
+        fclose(f);
+    *len = n > 0 ? (size_t)n : 0;
+    if (!whole || (!text && !(text = calloc(1, 1)))) {
+        free(text);
+        text = NULL;
+    }
+    errno = error;
+    return text;
+}
+
+/* The file as a stream with the mark behind it, and what that reads from. */
+static FILE *open_text(const char *path, char **marked) {
+    size_t len;
+    char *text = read_text(path, &len);
+    int n =
+        text ? asprintf(marked, "%.*s\n" END_MARK " = true\n", (int)len, text)
+             : -1;
+    reading.path = path;
+    reading.lines = 1;
+    for (size_t i = 0; n > 0 && i + 1 < len; i++)
+        reading.lines += text[i] == '\n';
+    free(text);
+    if (n < 0)
+        *marked = NULL;
+    return *marked ? fmemopen(*marked, (size_t)n, "r") : NULL;
+}
+
+static int parse_text(cfg_t *cfg, const char *path) {
+    char *marked;
+    FILE *f = open_text(path, &marked);
+    int rc = f ? CFG_SUCCESS : CFG_FILE_ERROR;
+    if (f && !(cfg->filename = strdup(path)))
+        rc = CFG_PARSE_ERROR;
+    if (!rc)
+        rc = cfg_parse_fp(cfg, f);
+    if (!rc && !cfg_getbool(cfg, END_MARK)) {
+        cfg_error(cfg, "a comment has no end");
+        rc = CFG_PARSE_ERROR;
+    }
+    if (f)
+        fclose(f);
+    free(marked);
+    return rc;
+}
+
 static int parse(const char *path, cfg_t **out) {
     cfg_opt_t peer[] = {CFG_STR("address", NULL, CFGF_NONE),
                         CFG_STR("key", NULL, CFGF_NONE), CFG_END()};
@@ -267,9 +353,10 @@ static int parse(const char *path, cfg_t **out) {
         CFG_SEC("subscribe", subscribe,
                 CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
         CFG_STR("subscribe_others", NULL, CFGF_NONE),
-        CFG_FUNC("include", &cfg_include),
+        CFG_FUNC("include", &include),
+        CFG_BOOL(END_MARK, cfg_false, CFGF_NONE),
         CFG_END()};
-    *complaint = 0;
+    *reading.complaint = 0;
     cfg_t *cfg = cfg_init(top, CFGF_NONE);
     if (!cfg)
         return err_nomem(sizeof top);
@@ -277,7 +364,7 @@ static int parse(const char *path, cfg_t **out) {
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         cfg_set_validate_func(cfg, checks[i].option, checks[i].check);
     *out = cfg;
-    switch (cfg_parse(cfg, path)) {
+    switch (parse_text(cfg, path)) {
     case CFG_SUCCESS:
         return 0;
     case CFG_FILE_ERROR:
@@ -286,11 +373,9 @@ static int parse(const char *path, cfg_t **out) {
                          "configuration",
                          path);
     default:
-        if (!*complaint) /* libconfuse is silent about some */
-            snprintf(complaint, sizeof complaint,
-                     "%.700s:%d: this is no setting: write name = value", path,
-                     cfg->line);
-        return err_set(ECRDT_EINVAL, "%s", complaint);
+        if (!*reading.complaint) /* libconfuse is silent about some */
+            cfg_error(cfg, "this is no setting: write name = value");
+        return err_set(ECRDT_EINVAL, "%s", reading.complaint);
     }
 }
 
@@ -298,7 +383,7 @@ static int copy_peers(struct config *c, cfg_t *cfg, const char *path) {
     unsigned n = cfg_size(cfg, "peer");
     if (n > PEERS_MAX)
         return err_set(ECRDT_EINVAL, "%s:%d: more than %d peers", path,
-                       cfg->line, PEERS_MAX);
+                       line_of(cfg), PEERS_MAX);
     c->peers = n ? alloc_zeroed(n, sizeof *c->peers) : NULL;
     if (n && !c->peers)
         return ECRDT_ENOMEM;
@@ -371,7 +456,7 @@ static int required(const cfg_t *cfg, const char *path, const char *option) {
     if (cfg_getstr((cfg_t *)(uintptr_t)cfg, option))
         return 0;
     return err_set(ECRDT_EINVAL, "%s:%d: %s = \"...\" is missing", path,
-                   cfg->line, option);
+                   line_of(cfg), option);
 }
 
 static void copy_gc(struct config *c, cfg_t *cfg) {
@@ -405,7 +490,7 @@ static int copy_all(struct config *c, cfg_t *cfg, const char *path) {
     c->n_listen = cfg_size(cfg, "listen");
     if (c->n_listen > RELAY_LISTEN_MAX)
         return err_set(ECRDT_EINVAL, "%s:%d: more than %d listeners", path,
-                       cfg->line, RELAY_LISTEN_MAX);
+                       line_of(cfg), RELAY_LISTEN_MAX);
     for (unsigned i = 0; !rc && i < c->n_listen; i++)
         rc = config_listen_parse(&c->listen[i], cfg_getnstr(cfg, "listen", i));
     if (!rc)

@@ -71,8 +71,8 @@ static void mistakes_are_named_with_their_line(void **state) {
     static const struct {
         const char *text, *says;
     } cases[] = {
-        {"store = \"/s\"\n", "key_file"},
-        {"key_file = \"/s\"\n", "store"},
+        {"store = \"/s\"\n", ":1: key_file"},
+        {"\nkey_file = \"/s\"\n", ":2: store"},
         {BASE "lisen = {\"x\"}\n", ":3: no such option 'lisen'"},
         {BASE "\nrole = \"boss\"\n", ":4: role is"},
         {BASE "listen = {\"7433\"}\n", ":3: \"7433\""},
@@ -103,6 +103,11 @@ static void mistakes_are_named_with_their_line(void **state) {
         {BASE "store = {\n", ":3: "},
         {"\"", ":1: "},
         {"store = /\"\"s\x02+x\n", ":"}, /* libconfuse says nothing */
+        {BASE "peer \"a\" {\n key = \"" KEY "\"\n",
+         ":4: peer \"a\" has no closing }"},
+        {BASE "subscribe \"b\" {", ":3: subscribe \"b\" has no closing }"},
+        {BASE "/* peers:\n", ":3: a comment has no end"},
+        {BASE "include(\"/\")\n", ":3: cannot include /: it is a folder"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -138,6 +143,23 @@ static void missing_files_are_named(void **state) {
     assert_code(ECRDT_ENOENT, config_load(&c, "/nonexistent/conf"));
     assert_non_null(strstr(ecrdt_errmsg(), "/nonexistent/conf"));
     config_free(&c);
+    assert_true(config_load(&c, "/") < 0);
+    assert_non_null(strstr(ecrdt_errmsg(), "configuration /"));
+    config_free(&c);
+}
+
+/* Whatever it ends with, the last line counts. */
+static void the_last_line_counts(void **state) {
+    static const char *const ends[] = {"", "\n", " # done", "\n/* done */"};
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct config c;
+        char text[200];
+        snprintf(text, sizeof text, "%smax_links = 5%s", BASE, ends[i]);
+        assert_ok(load(&c, text));
+        assert_int_equal(c.max_links, 5);
+        config_free(&c);
+    }
 }
 
 static void too_many_listeners_are_refused(void **state) {
@@ -190,6 +212,7 @@ int main(void) {
         cmocka_unit_test(mistakes_are_named_with_their_line),
         cmocka_unit_test(what_is_held),
         cmocka_unit_test(missing_files_are_named),
+        cmocka_unit_test(the_last_line_counts),
         cmocka_unit_test(too_many_listeners_are_refused),
         cmocka_unit_test(some_changes_need_a_restart),
         cmocka_unit_test(the_shipped_example_is_good),
