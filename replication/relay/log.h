@@ -22,7 +22,8 @@ struct log_limit {
 };
 
 /* Should this line appear? *suppressed is how many of its kind did not since
- * the last that did. A kind may appear twice in an interval. */
+ * the last that did. A kind may appear twice in an interval, an answer to a
+ * signal each time. */
 bool log_limit_pass(struct log_limit *l, const char *line, uint64_t now_ms,
                     uint64_t *suppressed);
 

@@ -29,6 +29,19 @@ static void kinds_are_apart(void **state) {
     assert_true(log_limit_pass(&l, "no message at all", 1000, &n));
 }
 
+static void answers_to_signals_are_written(void **state) {
+    static const char *const lines[] = {
+        "msg=\"kept the old configuration\" error=\"e\"",
+        "msg=\"read the configuration\" peers=1", "msg=\"relay state\"",
+        "msg=\"peer state\" peer=\"a\""};
+    struct log_limit l = {0};
+    uint64_t n;
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        assert_true(log_limit_pass(&l, lines[i % 4], 1000, &n));
+    assert_int_equal(n, 0);
+}
+
 static void old_kinds_give_way(void **state) {
     struct log_limit l = {0};
     uint64_t n;
@@ -47,6 +60,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(repeats_are_counted),
         cmocka_unit_test(kinds_are_apart),
+        cmocka_unit_test(answers_to_signals_are_written),
         cmocka_unit_test(old_kinds_give_way),
     };
     return TEST_RUN(tests);
