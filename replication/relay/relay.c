@@ -64,13 +64,26 @@ static bool is_permission(const char *path) {
                : errno == EACCES;
 }
 
+/* It would dial itself, and each of the two links would end the other. */
+static int check_peers(const struct config *c, const struct identity *self,
+                       const char *path) {
+    for (size_t i = 0; i < c->n_peers; i++)
+        if (!memcmp(c->peers[i].key, self->pk, sizeof self->pk))
+            return err_set(ECRDT_EINVAL,
+                           "%s: peer \"%s\" has the key of this node, of %s: "
+                           "take the section out, or give one of the two nodes "
+                           "a key of its own",
+                           path, c->peers[i].name, c->key_file);
+    return 0;
+}
+
 static int load(struct config *c, struct identity *self, const char *path) {
     if (crypto_init() < 0)
         return failed(RELAY_IO);
     if (config_load(c, path) < 0)
         return failed(RELAY_CONFIG);
     if (identity_load(self, c->key_file) == 0)
-        return RELAY_OK;
+        return check_peers(c, self, path) < 0 ? failed(RELAY_CONFIG) : RELAY_OK;
     return failed(is_permission(c->key_file) ? RELAY_NOPERM : RELAY_CONFIG);
 }
 
@@ -188,6 +201,8 @@ static int begin_reload(struct relay *r, struct reload *next) {
         rc = err_set(ECRDT_EINVAL,
                      "%s: %s cannot change while the relay runs: restart it",
                      r->path, fixed);
+    if (!rc)
+        rc = check_peers(&next->conf, &r->self, r->path);
     if (!rc)
         rc = node_listen_begin(r->node, next->conf.listen, next->conf.n_listen,
                                next->listen);

@@ -37,6 +37,18 @@ static const char *conf(const char *key, const char *line) {
     return path;
 }
 
+/* A peer with the key of the node itself. */
+static const char *own_key(void) {
+    static char line[128];
+    struct identity self;
+    char key[IDENTITY_TEXT];
+    assert_ok(identity_load(&self, path_join(dir, "key")));
+    snprintf(line, sizeof line, "peer \"me\" { key = \"%s\" }",
+             identity_text(key, self.pk));
+    identity_free(&self);
+    return line;
+}
+
 static void checks_change_nothing(void **state) {
     (void)state;
     assert_int_equal(relay_check(conf("key", "")), RELAY_OK);
@@ -44,6 +56,8 @@ static void checks_change_nothing(void **state) {
     assert_int_equal(relay_check(conf("key", "nonsense")), RELAY_CONFIG);
     assert_int_equal(relay_check(conf("none", "")), RELAY_CONFIG);
     assert_int_equal(relay_check("/nonexistent"), RELAY_CONFIG);
+    assert_int_equal(relay_check(conf("key", own_key())), RELAY_CONFIG);
+    assert_non_null(strstr(ecrdt_errmsg(), "peer \"me\" has the key of this"));
     chmod(path_join(dir, "key"), 0644);
     assert_int_equal(relay_check(conf("key", "")), RELAY_NOPERM);
 }
@@ -186,6 +200,24 @@ static void a_reload_is_all_or_nothing(void **state) {
     assert_ok(ecrdt_close(s));
 }
 
+/* However many came before. */
+static void each_reload_has_an_answer(void **state) {
+    char line[64];
+    (void)state;
+    run(conf("key", ""));
+    await("msg=\"ready\"");
+    for (int i = 0; i < 4; i++) {
+        snprintf(line, sizeof line, "log_level = \"loud%d\"", i);
+        conf("key", line);
+        assert_int_equal(kill(pid, SIGHUP), 0);
+        snprintf(line, sizeof line, "loud%d", i);
+        await(line);
+    }
+    conf("key", own_key());
+    assert_int_equal(kill(pid, SIGHUP), 0);
+    await("peer \\\"me\\\" has the key of this node");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(checks_change_nothing, setup, teardown),
@@ -195,6 +227,7 @@ int main(void) {
                                         setup, stop),
         cmocka_unit_test_setup_teardown(a_reload_is_all_or_nothing, setup,
                                         stop),
+        cmocka_unit_test_setup_teardown(each_reload_has_an_answer, setup, stop),
     };
     return TEST_RUN(tests);
 }
