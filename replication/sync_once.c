@@ -16,8 +16,10 @@ struct sync_run {
     struct loop *loop;
     struct node *node;
     struct loop_handle *deadline;
-    bool stopping, all;
+    bool stopping, all, late;
     bool synced[SYNC_PEERS_MAX];
+    int code; /* why not all, told before the links are closed */
+    char why[ERR_SENTENCE];
 };
 
 static int check_conf(const ecrdt_sync_conf *conf, int timeout_ms,
@@ -63,10 +65,33 @@ static void note_synced(struct sync_run *r) {
     }
 }
 
+/* The sentence that names who is not in sync and why; the first one's code. */
+static void note_missing(struct sync_run *r) {
+    const struct peers *ps = &r->node->peers;
+    const struct apply *a = &r->node->gossip.apply;
+    char list[ERR_SENTENCE / 2] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < ps->n && n < sizeof list; i++) {
+        const struct peer *p = ps->p[i];
+        if (r->synced[i])
+            continue;
+        if (!r->code)
+            r->code = a->error ? a->error : p->error;
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s (%s%s%s)",
+                              n ? ", " : "", p->r.address,
+                              peer_state_name(p->r.state),
+                              *p->r.error ? ": " : "", p->r.error);
+    }
+    snprintf(r->why, sizeof r->why, "not in sync%s: %s%s%.400s",
+             r->late ? " before the deadline" : "", list, a->error ? "; " : "",
+             a->sentence);
+}
+
 static void finish(struct sync_run *r) {
     if (r->stopping)
         return;
     note_synced(r);
+    note_missing(r);
     if (acks_note_own(r->node) < 0)
         log_line(ECRDT_LOG_WARN,
                  "msg=\"cannot write down what peers have\" error=\"%s\"",
@@ -98,6 +123,7 @@ static void worked(void *ctx) {
 
 static void on_deadline(void *ctx) {
     struct sync_run *r = ctx;
+    r->late = true;
     if (r->stopping)
         r->loop->t->stop(r->loop);
     else
@@ -121,28 +147,11 @@ static uint32_t fill_report(const struct sync_run *r, ecrdt_sync_report *out) {
     return sum.peers_synced;
 }
 
-/* The sentence that names who is not in sync and why; its code. */
+/* 0 with a sentence, or what the first peer failed for if none is in sync. */
 static int explain(const struct sync_run *r, uint32_t synced) {
-    const struct peers *ps = &r->node->peers;
-    const struct apply *a = &r->node->gossip.apply;
-    char list[ERR_SENTENCE / 2];
-    size_t n = 0;
-    int code = 0;
-    for (size_t i = 0; i < ps->n && n < sizeof list; i++) {
-        const struct peer *p = ps->p[i];
-        if (r->synced[i])
-            continue;
-        if (!code)
-            code = a->error ? a->error : p->error;
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s (%s%s%s)",
-                              n ? ", " : "", p->r.address,
-                              peer_state_name(p->r.state),
-                              *p->r.error ? ": " : "", p->r.error);
-    }
-    err_set(code && !synced ? code : ECRDT_ETIMEOUT,
-            "not in sync before the deadline: %s%s%s", list,
-            a->error ? "; " : "", a->sentence);
-    return code && !synced ? code : 0;
+    int code = synced ? 0 : r->code;
+    err_set(code ? code : ECRDT_ETIMEOUT, "%s", r->why);
+    return code;
 }
 
 static int run(struct sync_run *r, const struct node_conf *conf,

@@ -129,6 +129,17 @@ static void a_deadline_names_who_is_missing(void **state) {
     assert_null(strstr(ecrdt_errmsg(), c->peer + 52));
 }
 
+/* A machine that takes connections and then says nothing: no failure of the
+ * protocol, and what ends the call is not what it tells. */
+static void a_silent_peer_is_a_deadline(void **state) {
+    struct core *c = *state;
+    const char *peers[] = {c->peer};
+    ecrdt_sync_report r; /* the core's loop does not run */
+    assert_code(0, sync_peers(c, peers, 1, 300, &r));
+    assert_non_null(strstr(ecrdt_errmsg(), "before the deadline: 127.0.0.1"));
+    assert_non_null(strstr(ecrdt_errmsg(), " (handshake)"));
+}
+
 static void a_refusal_ends_it_early(void **state) {
     struct core *c = *state;
     const char *peers[] = {c->peer};
@@ -140,6 +151,8 @@ static void a_refusal_ends_it_early(void **state) {
     quit(c);
     assert_true(now_ms() - begin < 5000);
     assert_int_equal(r.peers_reached, 0);
+    assert_non_null(strstr(ecrdt_errmsg(), "not in sync: 127.0.0.1"));
+    assert_non_null(strstr(ecrdt_errmsg(), "(refused: peer refused: our key"));
 }
 
 static void arguments_are_checked(void **state) {
@@ -190,6 +203,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(pushes_and_pulls, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_names_who_is_missing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_silent_peer_is_a_deadline, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_refusal_ends_it_early, setup,
                                         teardown),
