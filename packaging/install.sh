@@ -27,6 +27,17 @@ link() { # what it points to, target
     fi
 }
 
+# What a static program links with. Some systems have the static half of a
+# library under a name of its own, as libuv-static of Debian.
+static_libs() { # package...
+    for pc in "$@"; do
+        shift
+        pkg-config --exists "$pc-static" 2>/dev/null && pc=$pc-static
+        set -- "$@" "$pc"
+    done
+    pkg-config --static --libs "$@"
+}
+
 # Fills in the @NAMES@ of a template, and the folder of the programs.
 tmp=$(mktemp)
 trap 'rm -f "$tmp"' EXIT
@@ -35,8 +46,8 @@ fill() { # source, target
         # shellcheck disable=SC2086 # lists of package names
         sed -e "s|@PREFIX@|$PREFIX|" -e "s|@LIBDIR@|$LIBDIR|" \
             -e "s|@INCDIR@|$INCDIR|" -e "s|@VERSION@|$VERSION|" \
-            -e "s|@CORE_LIBS@|$(pkg-config --static --libs $CORE_PC)|" \
-            -e "s|@SYNC_LIBS@|$(pkg-config --static --libs $SYNC_PC)|" \
+            -e "s|@CORE_LIBS@|$(static_libs $CORE_PC)|" \
+            -e "s|@SYNC_LIBS@|$(static_libs $SYNC_PC)|" \
             -e "s|/usr/bin/edgecrdtd|$BINDIR/edgecrdtd|" "$1" >"$tmp"
     fi
     put 644 "$tmp" "$2"

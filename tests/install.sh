@@ -115,8 +115,8 @@ for lib in edgecrdt edgecrdt-sync; do
     check "lib$lib.a exports ecrdt_* alone" \
         only_ecrdt -g "$out/lib/lib$lib.a"
     check "version of $lib" version $lib
+    check "C11, all static $lib" all_static $lib "$CC" hello.c -std=c11
 done
-check 'C11, all static' all_static edgecrdt "$CC" hello.c -std=c11
 check 'libedgecrdt.so has all of edgecrdt.h' complete \
     "$out/lib/libedgecrdt.so" include/edgecrdt.h
 check 'libedgecrdt-sync.so has all of both headers' complete \
