@@ -190,6 +190,19 @@ static int wait_on(struct wait *w) {
     return rc;
 }
 
+static void tell_peers(const struct wait *w, int timeout_ms) {
+    char where[32] = "a core";
+    if (w->where != ECRDT_AT_CORE)
+        snprintf(where, sizeof where, "%d peer%s", w->where,
+                 w->where == 1 ? "" : "s");
+    err_set(ECRDT_ETIMEOUT,
+            "not known to be at %s after %d ms: %d peer%s it; %s", where,
+            timeout_ms, w->peers, w->peers == 1 ? " holds" : "s hold",
+            w->want_seen ? "'edgecrdt peers' shows whom the relay reaches"
+                         : "no relay has answered: does edgecrdtd run on this "
+                           "store?");
+}
+
 static int not_yet(const struct wait *w, int timeout_ms) {
     if (w->where == ECRDT_HERE && !*w->bucket)
         err_set(ECRDT_ETIMEOUT,
@@ -203,13 +216,7 @@ static int not_yet(const struct wait *w, int timeout_ms) {
                 timeout_ms, w->bucket, (unsigned long long)w->here,
                 (unsigned long long)w->seq);
     else
-        err_set(ECRDT_ETIMEOUT,
-                "not known to be at %s after %d ms: %d peers hold it; %s",
-                w->where == ECRDT_AT_CORE ? "a core" : "so many peers",
-                timeout_ms, w->peers,
-                w->want_seen ? "'edgecrdt peers' shows whom the relay reaches"
-                             : "no relay has answered: does edgecrdtd run on "
-                               "this store?");
+        tell_peers(w, timeout_ms);
     return 0;
 }
 

@@ -9,11 +9,16 @@ static int check_limit(slice s, size_t min, size_t max, const char *what) {
                        "%s of %zu bytes is over the limit of "
                        "%zu",
                        what, s.len, max);
-    if (s.len < min || (s.len && !s.data))
+    if (s.len < min)
         return err_set(ECRDT_EINVAL,
-                       "%s needs at least %zu bytes and a "
-                       "pointer to them",
+                       "%s has at least %zu byte, this one is "
+                       "empty",
                        what, min);
+    if (s.len && !s.data)
+        return err_set(ECRDT_EINVAL,
+                       "%s of %zu bytes was given as NULL: its slice needs a "
+                       "pointer to them",
+                       what, s.len);
     return ECRDT_OK;
 }
 

@@ -202,6 +202,7 @@ static void acks_are_counted(void **state) {
     ack(0, &r, 'c', ACK_PEER_CORE, 1);
     assert_int_equal(wait_for(0, &r, 2, 0), 1);
     assert_int_equal(wait_for(0, &r, 3, 0), 0);
+    assert_non_null(strstr(ecrdt_errmsg(), "at 3 peers after"));
     assert_non_null(strstr(ecrdt_errmsg(), "2 peers hold it"));
     assert_non_null(strstr(ecrdt_errmsg(), "no relay has answered"));
 }

@@ -11,11 +11,15 @@ static void arguments_have_limits(void **state) {
     assert_ok(check_key(kit_fill(1024, 'k')));
     assert_code(ECRDT_ETOOBIG, check_key(kit_fill(1025, 'k')));
     assert_code(ECRDT_EINVAL, check_key(kit_fill(0, 'k')));
+    assert_string_equal(ecrdt_errmsg(),
+                        "a key has at least 1 byte, this one is empty");
     assert_code(ECRDT_EINVAL, check_key(slice_of(NULL, 1)));
     assert_ok(check_value(slice_of(NULL, 0)));
     assert_ok(check_value(kit_fill(ECRDT_MAX_VALUE, 'v')));
     assert_code(ECRDT_ETOOBIG, check_value(kit_fill(ECRDT_MAX_VALUE + 1, 'v')));
-    assert_code(ECRDT_EINVAL, check_value(slice_of(NULL, 1)));
+    assert_code(ECRDT_EINVAL, check_value(slice_of(NULL, 5)));
+    assert_string_equal(ecrdt_errmsg(), "a value of 5 bytes was given as NULL: "
+                                        "its slice needs a pointer to them");
     assert_code(ECRDT_ETOOBIG, check_value(slice_of(NULL, SIZE_MAX)));
     assert_ok(check_elem(slice_of(NULL, 0)));
     assert_ok(check_elem(kit_fill(ECRDT_MAX_ELEM, 'e')));
