@@ -37,6 +37,11 @@ int ecrdt_gc(ecrdt_store *s, int64_t retention_ms, uint32_t budget_ms,
     struct gc_policy p;
     struct gc g = {0};
     int rc = store_check(s, "ecrdt_gc()");
+    if (rc == ECRDT_OK && retention_ms < -1)
+        rc = err_set(ECRDT_EINVAL,
+                     "ecrdt_gc(): a retention of %lld ms is none: 0 or more, "
+                     "or -1 for the store's setting",
+                     (long long)retention_ms);
     if (rc == ECRDT_OK)
         rc = policy_of(s, retention_ms, &p);
     if (rc < 0)

@@ -111,6 +111,8 @@ static void it_gives_way(void **state) {
 static void arguments(void **state) {
     (void)state;
     assert_code(ECRDT_EINVAL, ecrdt_gc(NULL, 0, 0, NULL));
+    assert_code(ECRDT_EINVAL, ecrdt_gc(kit(0), -2, 0, NULL));
+    assert_code(ECRDT_EINVAL, ecrdt_gc(kit(0), INT64_MIN, 0, NULL));
     kit_set(0, "k", "v");
     kit_close(0);
     kit_open(0, ECRDT_RDONLY);
