@@ -58,6 +58,15 @@ int verb_resize(struct cli *c) {
                          "edgecrdt -s %s resize --max-bytes 128G",
                          c->store);
     opts.flags = ECRDT_NOCREATE;
+    c->s = ecrdt_open(c->store, &opts);
+    if (!c->s || ecrdt_stat_read(c->s, &st) < 0)
+        return out_failed(ecrdt_errcode());
+    if (c->max_bytes < st.bytes_max)
+        return out_error(EXIT_USAGE,
+                         "resize: the limit of store %s is %llu bytes and can "
+                         "only be raised: LMDB keeps the largest in the file",
+                         c->store, (unsigned long long)st.bytes_max);
+    ecrdt_close(c->s); /* a handle that is open keeps its options */
     opts.max_bytes = c->max_bytes;
     c->s = ecrdt_open(c->store, &opts);
     if (!c->s || ecrdt_stat_read(c->s, &st) < 0)

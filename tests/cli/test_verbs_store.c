@@ -27,8 +27,12 @@ static void limit_is_changed(void **state) {
     sh("@ -s grown resize --max-bytes 128M --json");
     assert_int_equal(code, 0);
     assert_int_equal(json_number(0, "bytes_max"), 128 << 20);
+    expect_error(64, "is 134217728 bytes and can only be raised",
+                 "@ -s grown resize --max-bytes 64M");
     sh("@ -s grown stat --json");
     assert_int_equal(json_number(0, "bytes_max"), 128 << 20);
+    sh("@ -s grown resize --max-bytes 128M");
+    assert_int_equal(code, 0);
 }
 
 static void figures(void **state) {
