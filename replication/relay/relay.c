@@ -93,10 +93,11 @@ int relay_check(const char *path) {
     char key[IDENTITY_TEXT];
     int status = load(&c, &self, path);
     if (status == RELAY_OK)
-        printf("%s: ok: %s \"%s\" of realm \"%s\", %zu listeners, %zu peers, "
+        printf("%s: ok: %s \"%s\" of realm \"%s\", %zu listener%s, %zu peer%s, "
                "store %s, key %s\n",
                path, peer_role_name(c.role), c.name, c.realm, c.n_listen,
-               c.n_peers, c.store, identity_text(key, self.pk));
+               c.n_listen == 1 ? "" : "s", c.n_peers, c.n_peers == 1 ? "" : "s",
+               c.store, identity_text(key, self.pk));
     identity_free(&self);
     config_free(&c);
     return status;

@@ -23,7 +23,7 @@ check 'an unknown option is usage' status 64 "$D" --nonsense
 check 'an argument is usage' status 64 "$D" extra
 check '--check-config of a good one' status 0 "$D" -c "$tmp/core.conf" \
     --check-config
-check 'tells what it found' says '1 listeners, 2 peers'
+check 'tells what it found' says '1 listener, 2 peers'
 check '--check-config changes nothing' bash -c "! ls '$tmp/core/relay.lock'" \
     2>/dev/null
 check 'no such file' status 78 "$D" -c "$tmp/none.conf"
