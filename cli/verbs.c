@@ -110,10 +110,10 @@ const struct verb verbs[] = {
      "--max-bytes limits the file and reserves address space, not disk (K,\n"
      "M, G, T; default 64G).\n"},
     {"resize", "", "m", USE_NEW, verb_resize, "--max-bytes N",
-     "change the limit of the file",
+     "raise the limit of the file",
      "Takes effect at once in every process that uses the store, a relay that\n"
-     "reports a full store too. A limit below what is used stops all writes\n"
-     "but deletes.\n"},
+     "reports a full store too. The limit cannot be lowered: export to a new\n"
+     "store ('init --max-bytes').\n"},
     {"status", "", "", USE_READ, verb_status, "", "a short status",
      "The store, what it holds, its relay, how many peers are in sync. The\n"
      "same as no verb at all.\n"},
@@ -145,13 +145,22 @@ const struct verb verbs[] = {
     {"fold", "", "ca", USE_WRITE, verb_fold, "[--claim] [--all]",
      "take over the counters of retired stores",
      "Moves counter entries of stores that said goodbye into this store's\n"
-     "own; no counter changes its value. --all also moves what others have\n"
-     "counted so far, who may go on counting. Emptied entries are removed\n"
-     "by the first fold after gc-retention ('edgecrdt setting'). One store\n"
-     "of all, the heir, may do it: --claim makes this one the heir. Two\n"
-     "heirs would count double. The right ends with the store's identity:\n"
+     "own; no counter changes its value. The entries are emptied now, and\n"
+     "removed by the first fold that comes gc-retention (30d unless set, see\n"
+     "'edgecrdt help setting') later: so run it now and then. Until they are\n"
+     "removed, a copy of a retired store that turns up is counted right; of\n"
+     "one that turns up later, what was folded counts twice. Prints how many\n"
+     "entries it changed, and how many of these it removed.\n"
+     "\n"
+     "--all also empties entries of stores that did not say goodbye and may\n"
+     "go on counting; these stay until their store says goodbye.\n"
+     "\n"
+     "One store of all, the heir, may fold: --claim makes this one the heir.\n"
+     "Two heirs would count double. The right ends with the store's identity:\n"
      "after a restore, claim it again only when everything that the old heir\n"
-     "folded has arrived.\n"},
+     "folded has arrived.\n"
+     "\n"
+     "JSON: entries, removed.\n"},
     {"verify", "", "AkTen", USE_CHECK, verb_verify,
      "[--against ed25519:KEY@HOST[:PORT] [--key FILE] [--timeout S] "
      "[--realm R] [--name N]]",

@@ -158,10 +158,10 @@ typedef struct ecrdt_options {
     size_t size;              /* sizeof(ecrdt_options)                     */
     uint32_t flags;           /* of enum ecrdt_flags                       */
     uint32_t max_readers;     /* reader slots of the machine; 0 = 4096     */
-    uint64_t max_bytes;       /* size limit of the store and address space
-                                 reserved for it; 0 = as it was created, or
-                                 64 GiB (1 GiB on a 32-bit machine) for a
-                                 new one; sparse                           */
+    uint64_t max_bytes;       /* size limit of the store, and address space;
+                                 0 = the largest that was asked for, 64 GiB
+                                 if new (1 GiB on 32 bits). A larger one is
+                                 for all, a smaller one for this handle    */
     uint32_t lock_timeout_ms; /* wait for the writer lock; 0 = 5000        */
     uint32_t mode;            /* of the folder; 0 = 02770. Files get its
                                  rw bits (0660)                            */
@@ -536,7 +536,7 @@ typedef struct ecrdt_gc_report {
  * longer (-1: for the store's setting), in short transactions that give way
  * to other writers, for about budget_ms (0: to the end). A replica that was
  * away for longer still gets every answer right; it only costs more bytes. r
- * may be NULL. 1 = more remains, 0 = done; EBUSY, EIO. */
+ * may be NULL. 1 = more remains, 0 = done; EINVAL, EBUSY, EIO. */
 ECRDT_API int ecrdt_gc(ecrdt_store *s, int64_t retention_ms, uint32_t budget_ms,
                        ecrdt_gc_report *r);
 
@@ -548,7 +548,7 @@ ECRDT_API int ecrdt_retire(ecrdt_store *s);
 
 enum ecrdt_fold_flags {
     ECRDT_FOLD_CLAIM = 1, /* this store is the heir from now on */
-    ECRDT_FOLD_ALL = 2    /* also of replicas that did not say goodbye */
+    ECRDT_FOLD_ALL = 2    /* also empty those that said no goodbye */
 };
 
 typedef struct ecrdt_fold_report {
@@ -557,12 +557,12 @@ typedef struct ecrdt_fold_report {
 } ecrdt_fold_report;
 
 /* Moves the counter entries of replicas that said goodbye into this store's
- * own; no counter changes its value. The first call after gc-retention removes
- * them; until then an unknown copy of such a replica that turns up is still
- * counted right. One store of all, the heir, may do it: whoever claims it while
- * another is the heir makes counters count double. The right ends with the
- * store's identity: a restored heir may claim it again only when all that the
- * old one folded has arrived. r may be NULL. EINVAL if this is not the heir. */
+ * own; no counter changes its value. It empties them; the first call that comes
+ * ECRDT_GC_RETENTION_MS later removes them, and until then an unknown copy of
+ * such a replica that turns up is still counted right. One store of all, the
+ * heir, may do it: two heirs make counters count double. The right ends with
+ * the store's identity: a restored heir may claim it again only when all that
+ * the old one folded has arrived. r may be NULL. EINVAL if this is not it. */
 ECRDT_API int ecrdt_fold(ecrdt_store *s, uint32_t flags, ecrdt_fold_report *r);
 
 /* Reads every page and record and recomputes what is derived: checksums,
