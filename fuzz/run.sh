@@ -47,7 +47,7 @@ run_one() {
     [ ! -e "fuzz/$name.dict" ] || words=("-dict=fuzz/$name.dict")
     rm -f "$BUILD/profile/$name"*
     LLVM_PROFILE_FILE=$BUILD/profile/$name.raw "$BUILD/fuzz/fuzz_$name" \
-        -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=30 \
+        -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=300 \
         -print_final_stats=1 -artifact_prefix="$BUILD/findings/$name-" \
         "${words[@]}" "$corpus" "fuzz/seeds/$name" >"$log" 2>&1 </dev/null ||
         rc=$?
