@@ -293,8 +293,6 @@ void guard_committed(ecrdt_txn *t) {
     memcpy(g->before, g->nonce, GUARD_ID);
     if (replica_flush(s) < 0 ||
         guard_save(s->path, s->file_mode, g, s->renewed) < 0)
-        log_line(ECRDT_LOG_ERROR,
-                 "msg=\"cannot finish the guard file\" "
-                 "error=\"%s\"",
-                 ecrdt_errmsg());
+        log_error(ECRDT_LOG_ERROR, ecrdt_errmsg(),
+                  "msg=\"cannot finish the guard file\"");
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef void (*log_fn)(int level, const char *logfmt, void *ctx);
 
@@ -21,14 +22,39 @@ bool log_wants(int level) {
     return level <= atomic_load_explicit(&max_level, memory_order_acquire);
 }
 
+/* Writes the line to out, which may cut it; returns the length. A name with a
+ * control character, of a bucket for instance, begins no second line. */
+static size_t put_line(char *out, size_t size, const char *fmt, va_list ap) {
+    size_t n = 0;
+    vsnprintf(out, size, fmt, ap);
+    for (; out[n]; n++)
+        if ((unsigned char)out[n] < 0x20 || out[n] == 0x7f)
+            out[n] = '?';
+    return n;
+}
+
 void log_line(int level, const char *fmt, ...) {
     if (!log_wants(level))
         return;
     char line[LOG_LINE];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    put_line(line, sizeof line, fmt, ap);
     va_end(ap);
+    sink(level, line, sink_ctx);
+}
+
+void log_error(int level, const char *sentence, const char *fmt, ...) {
+    if (!log_wants(level))
+        return;
+    char line[LOG_LINE];
+    va_list ap;
+    va_start(ap, fmt);
+    size_t n = put_line(line, LOG_LINE / 2, fmt, ap);
+    va_end(ap);
+    n += (size_t)snprintf(line + n, sizeof line - n, " error=\"");
+    log_quote(line + n, sizeof line - n - 1, sentence);
+    strcat(line + n, "\"");
     sink(level, line, sink_ctx);
 }
 

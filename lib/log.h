@@ -14,6 +14,10 @@ bool log_wants(int level);
 void log_line(int level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same with error="sentence" behind it, which it escapes. */
+void log_error(int level, const char *sentence, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Escapes text for use between double quotes in a log line into out, always
  * NUL-terminated and cut to fit; returns out. */
 const char *log_quote(char *out, size_t size, const char *text);

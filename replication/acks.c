@@ -271,9 +271,8 @@ uint64_t acks_run(struct node *n, uint64_t now_ms) {
         due = rc == ECRDT_OK && any_change(n, wall_ms);
     }
     if (rc < 0) {
-        log_line(ECRDT_LOG_WARN,
-                 "msg=\"cannot write down what peers have\" error=\"%s\"",
-                 ecrdt_errmsg());
+        log_error(ECRDT_LOG_WARN, ecrdt_errmsg(),
+                  "msg=\"cannot write down what peers have\"");
         acks_free(a); /* read anew, not before a pause */
         a->snapshot = replica_txn_id(n->conf.store);
         return now_ms + WANT_MS;

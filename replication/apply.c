@@ -124,10 +124,9 @@ static int batch_apply(struct batch *b, struct session *s,
     b->bytes += c->body.len;
     b->items += r->applied + r->known;
     if (r->refused)
-        log_line(ECRDT_LOG_WARN,
-                 "msg=\"refused a part of a chunk\" peer=\"%s\" bucket=\"%s\" "
-                 "error=\"%s\"",
-                 s->peer.name, c->message.bucket, ecrdt_errmsg());
+        log_error(ECRDT_LOG_WARN, ecrdt_errmsg(),
+                  "msg=\"refused a part of a chunk\" peer=\"%s\" bucket=\"%s\"",
+                  s->peer.name, c->message.bucket);
     return rc;
 }
 
@@ -205,9 +204,8 @@ static void pause_busy(struct apply *a, uint64_t now_ms) {
     uint64_t pause = a->busy ? (uint64_t)APPLY_BUSY_MS << (a->busy - 1) : 1;
     if (pause >= APPLY_BUSY_MAX_MS) {
         pause = APPLY_BUSY_MAX_MS;
-        log_line(ECRDT_LOG_WARN,
-                 "msg=\"waiting for the writer lock\" error=\"%s\"",
-                 ecrdt_errmsg());
+        log_error(ECRDT_LOG_WARN, ecrdt_errmsg(),
+                  "msg=\"waiting for the writer lock\"");
     } else {
         a->busy++;
     }
@@ -226,8 +224,8 @@ static void pause_stalled(struct batch *b, int rc) {
         a->stalls++;
     a->error = rc;
     snprintf(a->sentence, sizeof a->sentence, "%s", ecrdt_errmsg());
-    log_line(ECRDT_LOG_ERROR,
-             "msg=\"cannot apply: pulling stops\" error=\"%s\"", a->sentence);
+    log_error(ECRDT_LOG_ERROR, a->sentence,
+              "msg=\"cannot apply: pulling stops\"");
     if (b->n == 1 && rc != ECRDT_EFULL)
         b->taken[0].s->apply_at_ms = b->now_ms + pause;
     else

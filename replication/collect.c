@@ -56,8 +56,8 @@ static void failed(struct collect *c, int rc, uint64_t now_ms) {
     c->at_ms =
         now_ms + (rc == ECRDT_EBUSY ? COLLECT_BUSY_MS : COLLECT_RETRY_MS);
     if (rc != ECRDT_EBUSY)
-        log_line(ECRDT_LOG_ERROR, "msg=\"cannot drop tombstones\" error=\"%s\"",
-                 ecrdt_errmsg());
+        log_error(ECRDT_LOG_ERROR, ecrdt_errmsg(),
+                  "msg=\"cannot drop tombstones\"");
 }
 
 /* One step of the pass, or of giving room back behind it: 1 = go on, 0 = the

@@ -297,8 +297,8 @@ static void push_when_due(struct gossip *g, uint64_t now_ms) {
         g->round_at_ms = now_ms + APPLY_BUSY_MS;
     if (rc < 0) {
         g->round_at_ms = now_ms + GOSSIP_RETRY_MS;
-        log_line(ECRDT_LOG_ERROR, "msg=\"cannot read the store\" error=\"%s\"",
-                 ecrdt_errmsg());
+        log_error(ECRDT_LOG_ERROR, ecrdt_errmsg(),
+                  "msg=\"cannot read the store\"");
     }
 }
 

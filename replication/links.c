@@ -334,19 +334,16 @@ static void peer_lost(struct link *l, uint64_t now_ms) {
     peer_state_set(p, state, s && *s->sentence ? s->sentence : NULL,
                    wall_ms(l->n));
     peer_failed(p, now_ms, random_u32(l->n));
-    log_line(no ? ECRDT_LOG_WARN : ECRDT_LOG_INFO,
-             "msg=\"link down\" peer=\"%s\" address=%s state=\"%s\" "
-             "error=\"%s\"",
-             p->r.name, l->address, peer_state_name(state), p->r.error);
+    log_error(no ? ECRDT_LOG_WARN : ECRDT_LOG_INFO, p->r.error,
+              "msg=\"link down\" peer=\"%s\" address=%s state=\"%s\"",
+              p->r.name, l->address, peer_state_name(state));
 }
 
 static void stranger_lost(const struct link *l) {
     if (!l->s || l->ready || l->peer || !l->s->error)
         return;
-    char room[PEER_ERROR_MAX + 1];
-    log_line(ECRDT_LOG_WARN,
-             "msg=\"a handshake failed\" address=%s error=\"%s\"", l->address,
-             log_quote(room, sizeof room, l->s->sentence));
+    log_error(ECRDT_LOG_WARN, l->s->sentence,
+              "msg=\"a handshake failed\" address=%s", l->address);
 }
 
 static void forget(struct node *n, const struct link *l) {

@@ -183,10 +183,8 @@ void narrowing_run(struct narrowing *w, ecrdt_store *store,
     else if (!rc)
         note_wait(w, h->bucket, &done, now_ms);
     else if (rc != ECRDT_EBUSY)
-        log_line(ECRDT_LOG_ERROR,
-                 "msg=\"cannot forget what is no longer subscribed\" "
-                 "error=\"%s\"",
-                 ecrdt_errmsg());
+        log_error(ECRDT_LOG_ERROR, ecrdt_errmsg(),
+                  "msg=\"cannot forget what is no longer subscribed\"");
     placed_free(&done.ask);
 }
 

@@ -122,9 +122,8 @@ static void record(struct node *n, uint64_t now_ms) {
     note_condition(n);
     if (n->conf.record &&
         peers_write(&n->peers, n->conf.store, false, now_ms, wall_ms(n)) < 0)
-        log_line(ECRDT_LOG_WARN,
-                 "msg=\"cannot write the peers' records\" error=\"%s\"",
-                 ecrdt_errmsg());
+        log_error(ECRDT_LOG_WARN, ecrdt_errmsg(),
+                  "msg=\"cannot write the peers' records\"");
 }
 
 /* ---- tombs ----------------------------------------------------------------

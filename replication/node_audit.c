@@ -119,8 +119,7 @@ uint64_t node_audit_step(struct node *n, uint64_t now_ms) {
     if (na->next_ms && now_ms >= na->next_ms) {
         struct peer *p = pick_peer(n, (uint32_t)(random[0] >> 32));
         if (p && begin(n, p, random, now_ms) < 0)
-            log_line(ECRDT_LOG_ERROR, "msg=\"cannot audit\" error=\"%s\"",
-                     ecrdt_errmsg());
+            log_error(ECRDT_LOG_ERROR, ecrdt_errmsg(), "msg=\"cannot audit\"");
         na->next_ms = 0;
     }
     if (!na->next_ms) /* half to one and a half of the interval */

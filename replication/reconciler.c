@@ -68,9 +68,8 @@ static void raise_all(struct reconciler *r, struct session *const *sessions,
                 return;
             }
             if (rc < 0) { /* the ranges will be compared again */
-                log_line(ECRDT_LOG_ERROR,
-                         "msg=\"cannot raise clocks\" error=\"%s\"",
-                         ecrdt_errmsg());
+                log_error(ECRDT_LOG_ERROR, ecrdt_errmsg(),
+                          "msg=\"cannot raise clocks\"");
                 session_raise_pop(sessions[i]);
                 r->raise_at_ms = now_ms + RECONCILER_RETRY_MS;
                 return;

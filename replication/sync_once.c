@@ -93,9 +93,8 @@ static void finish(struct sync_run *r) {
     note_synced(r);
     note_missing(r);
     if (acks_note_own(r->node) < 0)
-        log_line(ECRDT_LOG_WARN,
-                 "msg=\"cannot write down what peers have\" error=\"%s\"",
-                 ecrdt_errmsg());
+        log_error(ECRDT_LOG_WARN, ecrdt_errmsg(),
+                  "msg=\"cannot write down what peers have\"");
     r->stopping = true;
     node_stop(r->node, "done");
     r->loop->t->timer_set(r->deadline, SYNC_LINGER_MS);

@@ -132,18 +132,15 @@ static void tell_status(struct relay *r) {
 
 static void log_peer(const struct peer *p) {
     const struct peer_record *q = &p->r;
-    char error[PEER_ERROR_MAX + 1];
-    log_line(ECRDT_LOG_INFO,
-             "msg=\"peer state\" peer=\"%s\" key=%s address=\"%s\" "
-             "direction=%s state=\"%s\" missing_here=%llu missing_there=%llu "
-             "bytes_in=%llu bytes_out=%llu links=%llu failures=%llu "
-             "error=\"%s\"",
-             q->name, q->key, q->address, peer_direction_name(q->direction),
-             peer_state_name(q->state), (unsigned long long)q->missing_here,
-             (unsigned long long)q->missing_there,
-             (unsigned long long)q->bytes_in, (unsigned long long)q->bytes_out,
-             (unsigned long long)q->links, (unsigned long long)q->failures,
-             log_quote(error, sizeof error, q->error));
+    log_error(ECRDT_LOG_INFO, q->error,
+              "msg=\"peer state\" peer=\"%s\" key=%s address=\"%s\" "
+              "direction=%s state=\"%s\" missing_here=%llu missing_there=%llu "
+              "bytes_in=%llu bytes_out=%llu links=%llu failures=%llu",
+              q->name, q->key, q->address, peer_direction_name(q->direction),
+              peer_state_name(q->state), (unsigned long long)q->missing_here,
+              (unsigned long long)q->missing_there,
+              (unsigned long long)q->bytes_in, (unsigned long long)q->bytes_out,
+              (unsigned long long)q->links, (unsigned long long)q->failures);
 }
 
 static void on_usr1(void *ctx) {
@@ -227,18 +224,14 @@ static void end_reload(struct relay *r, bool take) {
     r->conf = next->conf;
     relay_log_open(r->conf.log_level);
     if (put_node(r, &r->conf) < 0)
-        log_line(
-            ECRDT_LOG_ERROR,
-            "msg=\"cannot take over all peers: reload again\" error=\"%s\"",
-            ecrdt_errmsg());
+        log_error(ECRDT_LOG_ERROR, ecrdt_errmsg(),
+                  "msg=\"cannot take over all peers: reload again\"");
 }
 
 static void tell_reload(const struct relay *r, int rc) {
-    char error[ERR_SENTENCE];
     if (rc < 0)
-        log_line(ECRDT_LOG_ERROR,
-                 "msg=\"kept the old configuration\" error=\"%s\"",
-                 log_quote(error, sizeof error, ecrdt_errmsg()));
+        log_error(ECRDT_LOG_ERROR, ecrdt_errmsg(),
+                  "msg=\"kept the old configuration\"");
     else
         log_line(ECRDT_LOG_INFO, "msg=\"read the configuration\" peers=%zu",
                  r->conf.n_peers);
@@ -246,12 +239,10 @@ static void tell_reload(const struct relay *r, int rc) {
 }
 
 static void wait_for_lock(struct relay *r) {
-    char error[ERR_SENTENCE];
     r->loop->t->timer_set(r->retry, RELOAD_RETRY_MS);
     if (!r->next.told)
-        log_line(ECRDT_LOG_INFO,
-                 "msg=\"the configuration waits for a writer\" error=\"%s\"",
-                 log_quote(error, sizeof error, ecrdt_errmsg()));
+        log_error(ECRDT_LOG_INFO, ecrdt_errmsg(),
+                  "msg=\"the configuration waits for a writer\"");
     r->next.told = true;
 }
 

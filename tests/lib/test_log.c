@@ -56,6 +56,34 @@ static void long_line_is_cut(void **state) {
     assert_int_equal(strlen(got.line), LOG_LINE - 1);
 }
 
+static void a_line_is_one_line(void **state) {
+    (void)state;
+    ecrdt_set_log(catch, &got, ECRDT_LOG_INFO);
+    log_line(ECRDT_LOG_INFO, "msg=\"x\" bucket=\"%s\"", "a\nlevel=error \x7f");
+    assert_string_equal(got.line, "msg=\"x\" bucket=\"a?level=error ?\"");
+    log_error(ECRDT_LOG_INFO, "e", "msg=\"x\" bucket=\"%s\"", "a\n");
+    assert_string_equal(got.line, "msg=\"x\" bucket=\"a?\" error=\"e\"");
+}
+
+static void errors_are_escaped(void **state) {
+    char text[2 * LOG_LINE];
+    (void)state;
+    ecrdt_set_log(catch, &got, ECRDT_LOG_INFO);
+    log_error(ECRDT_LOG_WARN, "not \"b\"\nmsg=\"x\"", "msg=\"no\" n=%d", 7);
+    assert_int_equal(got.level, ECRDT_LOG_WARN);
+    assert_string_equal(
+        got.line, "msg=\"no\" n=7 error=\"not \\\"b\\\"\\x0amsg=\\\"x\\\"\"");
+    memset(text, '"', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    log_error(ECRDT_LOG_INFO, text, "%s", text);
+    size_t n = strlen(got.line);
+    assert_in_range(n, LOG_LINE - 10, LOG_LINE - 1);
+    assert_string_equal(got.line + n - 3, "\\\"\"");
+    got.calls = 0;
+    log_error(ECRDT_LOG_DEBUG, "e", "msg=\"no\"");
+    assert_int_equal(got.calls, 0);
+}
+
 static void quotes_are_escaped(void **state) {
     (void)state;
     static const struct {
@@ -101,6 +129,8 @@ int main(void) {
         cmocka_unit_test(levels_are_kept),
         cmocka_unit_test(null_is_silence_again),
         cmocka_unit_test(long_line_is_cut),
+        cmocka_unit_test(a_line_is_one_line),
+        cmocka_unit_test(errors_are_escaped),
         cmocka_unit_test(quotes_are_escaped),
         cmocka_unit_test(quote_is_cut_to_fit),
     };

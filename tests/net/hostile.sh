@@ -33,6 +33,7 @@ sed -i "s|${key[other]}|${key[core]}|" "$tmp/e2.conf"
 echo 'realm = "elsewhere"' >>"$tmp/e2.conf"
 start e2
 check 'another realm is refused' peer_says e2 'name=core state=refused'
+check 'its name is escaped in the log' logged e2 'not ours, \"elsewhere\" '
 stop e2
 sed -i '/^realm/d' "$tmp/e2.conf"
 
