@@ -104,7 +104,8 @@ struct export {
 
 static int bad_summary(void) {
     return err_set(ECRDT_ECORRUPT, "this is not a whole summary of a store: "
-                                   "make it with ecrdt_summary()");
+                                   "make it with ecrdt_summary() or "
+                                   "'edgecrdt summary'");
 }
 
 static int decode_told(struct export *x, struct unpack *u) {

@@ -32,7 +32,8 @@ typedef struct ecrdt_sync_report {
 } ecrdt_sync_report;
 
 /* Connects to all peers at once, pushes what they lack, pulls what we lack,
- * and returns when every one is in sync or after timeout_ms (milliseconds).
+ * and returns when every one is in sync, when every one has refused us, or
+ * after timeout_ms (milliseconds).
  * "Pushed" means: applied and durable at the peer. report may be NULL.
  * Runs in the caller's thread and starts no other; the store may be in use
  * by others meanwhile, but the calling thread must hold no write transaction.
