@@ -221,7 +221,7 @@ static int renew(ecrdt_txn *t, const char *why) {
              "msg=\"this is not the store that was here before (%s): new "
              "incarnation\" store=\"%s\"",
              why, t->s->path);
-    return twin_renew(t);
+    return MUTANT(copydoubt) ? origin_renew(t) : twin_renew(t);
 }
 
 static int put_nonce(ecrdt_txn *t, const struct guard *g) {

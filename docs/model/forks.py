@@ -60,6 +60,7 @@ MUTANTS = {
  'narrowask': 'a range is forgotten though the keeper was not asked whether our heads lie on its chains',
  'otherbranch': 'beside a head that both share, one below it that is not told counts as lag',
  'nodoubt':   'who sees that it has a twin does not narrow again where it wrote outside of what it holds',
+ 'copydoubt': 'a copy of a running store that its guard tells does not narrow again where it wrote outside of what it holds',
  'headnum':   'of two sets of heads that their numbers cannot compare, the own one stays',
  'fpfork':    'fingerprints raise a clock by its numbers, whatever branch its heads lie on',
  'fpchain':   'fingerprints raise a clock without the chain between',
@@ -219,17 +220,19 @@ class World:
     def renew(self, n):
         self.commit(n); self.keep_own(n, n.prev); self.keep_own(n, (n.seq, n.h))
         n.org = self.norg; self.norg += 1; n.seq = n.h = 0; n.prev = (0, 0); n.gen += 1; n.act = None; self.stat['renew'] += 1
-    def part(self, n):
+    def part(self, n, rule='nodoubt'):
         """a twin is shown: what it wrote outside of what it holds may look covered, and is narrowed again"""
-        self.renew(n); n.doubt |= frozenset(range(NK)) - n.held if 'nodoubt' not in self.m else frozenset()
-    def clone(self, n, stopped):
+        self.renew(n); n.doubt |= frozenset(range(NK)) - n.held if rule not in self.m else frozenset()
+    def clone(self, n, stopped, seen=False):
         t = self.node(len(self.N)); self.norg -= 1
         t.org, t.seq, t.h, t.prev, t.F, t.core, t.gen, t.held, t.ver = n.org, n.seq, n.h, n.prev, dict(n.F), n.core, n.gen, n.held, n.ver
         t.V = [dict(v) for v in n.V]; t.items = dict(n.items); t.pairs = {k: dict(v) for k, v in n.pairs.items()}
         t.count, t.shown = n.count, n.shown
         if not stopped: self.running.add(n.org)          # its last head may never have left: no pair of it is kept
         if stopped: n.count += 1; t.count += 2           # a count begins anew at random when a store is opened
-        t.heard = dict(n.heard); self.N.append(t); self.stat['clone'] += 1; return t
+        t.heard = dict(n.heard); self.N.append(t); self.stat['clone'] += 1
+        if seen: self.part(t, 'copydoubt'); self.stat['guarded'] += 1      # its guard tells it
+        return t
 
     # ---- operations
     def live(self, s): return {e for e in s if self.ev[e].kind != 'tomb'}
@@ -282,7 +285,8 @@ class World:
         base = dict(peer); whole = set()
         for o, xs in peer.items():
             y = clk.get(o, ())
-            if blind and y and y != xs and 'blindfork' not in self.m: whole.add(o)   # nothing of the range comes here that could tell
+            if blind and y and y != xs and heads_le(y, xs, self.m) and any(len(v.get(o, ())) > 1 for v in n.V) and 'blindfork' not in self.m:
+                whole.add(o)                              # nothing of the range comes here that could tell
             elif y and not heads_le(y, xs, self.m):
                 p = self.place_of(n, o, clk, xs)
                 if p == OFF: whole.add(o)
@@ -539,12 +543,13 @@ class World:
         for q in self.N:
             if not q.core or q is n or q.i not in n.view: continue
             held, V, heard = n.view[q.i]
-            if k not in held or heard != n.ver or not vv_le(others, V[k]): continue
+            if k not in held or heard != n.ver: continue
             away = self.unplaced(n, k, q, V[k], others)
             if away and 'narrowfork' not in self.m:
                 self.stat['asked'] += 1
                 if self.rng.random() < .8: self.show(n, k, q, away)
                 continue
+            if not vv_le(others, V[k]): continue
             own = any(it[0] == k and any(self.ev[e].o == n.org for e in s) for it, s in n.items.items())
             if n.act != k or own or n.F.get(n.org): self.renew(n); n.act = k; return
             if not all(self.all_on(hs, q.V[k].get(o, ())) for o, hs in others.items()): self.fail('key %d: forgotten, and the keeper has another branch' % k)
@@ -582,13 +587,13 @@ class World:
                     for o, hs in n.V[k].items(): self.kept |= {(k, o, h) for h in hs}
     def settle(self):
         live = [n for n in self.N if n.alive]; self.met(); self.quiet = True; mode = self.rng.random() < .6
-        self.exchange(live, mode)
+        for _ in range(2): self.doubts(live); self.exchange(live, mode)
+        self.met(); self.settled(live)
+    def doubts(self, live):
         for n in live:
             for k in n.doubt - n.held:
                 for q in (q for q in live if q is not n and q.core and k in q.held):
                     for _ in range(9): self.tell(q, n); self.tell(n, q); self.tell(q, n); self.narrow(n, k)
-        self.exchange(live, mode); self.met()
-        self.settled(live)
     def exchange(self, live, mode):
         for rnd in range(60):
             before = [[dict(v) for v in n.V] for n in live]; sent = 0
@@ -642,7 +647,7 @@ def random_run(seed, m=None, mix=False):
             live = [n for n in w.N if n.alive]; r, s = rng.sample(live, 2); a = rng.random()
             lo = rng.randrange(NK); keys = range(NK) if rng.random() < .5 else range(lo, rng.randrange(lo, NK)+1)
             linked = rng.random() < .5
-            if t >= t0 and clones and rng.random() < .3: w.clone(r, rng.random() < .7); clones -= 1
+            if t >= t0 and clones and rng.random() < .3: w.clone(r, rng.random() < .7, rng.random() < .2); clones -= 1
             elif a < .33:
                 for _ in range(rng.choice((1, 1, 1, 6))):
                     w.op(r)
@@ -732,6 +737,13 @@ def trap_blind(w):
     writes(w, 0, 1, k=0); w.N[0].held -= {1}; w.N[1].core = True; pull(w, 1, 0); w.clone(w.N[0], True)
     w.op(w.N[0], None, 1, True, 0); writes(w, 3, 2, 1); w.N[2].alive = w.N[3].alive = False
     for _ in range(2): w.tell(w.N[1], w.N[0]); w.tell(w.N[0], w.N[1]); pull(w, 1, 0); pull(w, 0, 1)
+def trap_copy(w):
+    """a copy of a running store, seen by its guard, writes where it is blind behind a head that nobody was told"""
+    w.N[0].held = frozenset(); w.N[1].core = True; writes(w, 0, 1, 1, 0)
+    w.op(w.N[0], None, 1, True, 0); t = w.clone(w.N[0], False, True)
+    w.op(w.N[0], None, 1, True, 0); w.op(w.N[0], None, 2, True, 0); pull(w, 1, 0); w.N[0].alive = w.N[2].alive = False
+    w.op(t, None, 1, True, 0)
+    for _ in range(2): w.tell(w.N[1], t); w.tell(t, w.N[1]); pull(w, 1, t.i); pull(w, t.i, 1)
 def twins_talk(w):
     """one branch is further at 1, the other is known at 2; key 1 is equal; nothing is past the window"""
     w.KEEP, w.PUSH, w.BULK = WIDE; w.strict = True
@@ -756,7 +768,7 @@ def trap_numbers(w):
     n.V[1][0] = order([x for x in n.V[1][0] if x != a] + below)     # as after merges that did not know 3 and 2 to be one chain
     for _ in range(8): pull(w, 1, 2); pull(w, 2, 1)
     if w.N[1].V[1][0] != w.N[2].V[1][0]: raise Violation('no end of repairs between heads that numbers cannot compare')
-TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind}
+TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind, 'copy': trap_copy}
 def run_traps(m=None):
     bad = None
     for name, f in TRAPS.items():
