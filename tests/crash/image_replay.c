@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <signal.h>
 
-enum { DRAWS = 2, MEET_EACH = 3, PAST = 64, EXPORT_MAX = 8 << 20, SHOWN = 20 };
+enum { DRAWS = 2, MEET_EACH = 3, PAST = 64, SHOWN = 20 };
 static const char *const kind_names[KINDS] = {
     "all writes", "only synced", "half of the rest", "torn", "trashed"};
 
@@ -22,10 +22,7 @@ static uint32_t level;
 static struct image image;
 static struct content disk;
 static struct rng rng;
-static struct bytes {
-    size_t len;
-    uint8_t data[EXPORT_MAX];
-} summary, delta;
+static struct crash_bytes summary, delta;
 
 /* What the program had said at the moment at hand. */
 static uint64_t started, done, durable, met;
@@ -124,19 +121,11 @@ static void put_aside(void) {
 /* ---- meeting a peer that saw more -----------------------------------------
  */
 
-static int gather(void *ctx, const void *data, size_t len) {
-    struct bytes *b = ctx;
-    must(len <= sizeof b->data - b->len);
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-    return 0;
-}
-
 static bool give(ecrdt_store *from, ecrdt_store *to) {
     summary.len = delta.len = 0;
-    return !ecrdt_summary(to, gather, &summary) &&
+    return !ecrdt_summary(to, crash_keep, &summary) &&
            ecrdt_export(from, slice_of(summary.data, summary.len),
-                        EXPORT_MAX / 2, gather, &delta) >= 0 &&
+                        sizeof delta.data / 2, crash_keep, &delta) >= 0 &&
            !ecrdt_import(to, slice_of(delta.data, delta.len), NULL);
 }
 

@@ -6,23 +6,10 @@
 #include "tests/crash/journal.h"
 #include "tests/crash/steps.h"
 
-enum { EXPORT_MAX = 8 << 20 };
-
 static ecrdt_store *store, *peer;
-static struct bytes {
-    size_t len;
-    uint8_t data[EXPORT_MAX];
-} summary, delta;
+static struct crash_bytes summary, delta;
 
-static int gather(void *ctx, const void *data, size_t len) {
-    struct bytes *b = ctx;
-    must(len <= sizeof b->data - b->len);
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-    return 0;
-}
-
-static void mark(uint32_t what, uint64_t n, const struct bytes *b) {
+static void mark(uint32_t what, uint64_t n, const struct crash_bytes *b) {
     if (recorder_mark)
         recorder_mark(what, n, b ? b->data : NULL, b ? b->len : 0);
 }
@@ -30,9 +17,9 @@ static void mark(uint32_t what, uint64_t n, const struct bytes *b) {
 static void give(ecrdt_store *from, ecrdt_store *to) {
     ecrdt_import_report r;
     summary.len = delta.len = 0;
-    must(ecrdt_summary(to, gather, &summary) == 0);
-    must(ecrdt_export(from, slice_of(summary.data, summary.len), EXPORT_MAX / 2,
-                      gather, &delta) == 0);
+    must(ecrdt_summary(to, crash_keep, &summary) == 0);
+    must(ecrdt_export(from, slice_of(summary.data, summary.len),
+                      sizeof delta.data / 2, crash_keep, &delta) == 0);
     must(ecrdt_import(to, slice_of(delta.data, delta.len), &r) == 0);
     must(!r.ahead && !r.refused);
 }
@@ -42,8 +29,8 @@ static void meet(uint64_t i) {
     char number[32];
     give(store, peer);
     delta.len = 0;
-    must(ecrdt_export(peer, slice_of(NULL, 0), EXPORT_MAX / 2, gather,
-                      &delta) == 0);
+    must(ecrdt_export(peer, slice_of(NULL, 0), sizeof delta.data / 2,
+                      crash_keep, &delta) == 0);
     mark(MARK_PEER, i - 1, &delta);
     ecrdt_txn *t = ecrdt_write(peer);
     ecrdt_reg_set(t, "b", ECRDT_STR("p"), step_name(number, 'n', i));

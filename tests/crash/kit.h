@@ -36,6 +36,26 @@ static inline bool crash_has(ecrdt_store *s, const char *key, const char *v) {
     return yes;
 }
 
+/* What a call gives away, in memory of our own, which does not fail. */
+struct crash_bytes {
+    size_t len;
+    char data[8 << 20];
+};
+
+static inline int crash_keep(void *ctx, const void *data, size_t len) {
+    struct crash_bytes *b = ctx;
+    if (len > sizeof b->data - b->len)
+        return 1;
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    return 0;
+}
+
+static inline int crash_ignore(void *ctx, const void *data, size_t len) {
+    (void)ctx, (void)data, (void)len;
+    return 0;
+}
+
 static inline int crash_print(void *ctx, const void *line, size_t len) {
     (void)ctx;
     printf("# %.*s\n", (int)len, (const char *)line);

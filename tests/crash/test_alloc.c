@@ -1,28 +1,9 @@
 /* test_alloc.c: a whole life of a store, in which the n-th allocation fails,
  * for n = 1, 2, ... until none does: each failing call says ENOMEM with a
  * sentence, nothing leaks, and what is left opens and is sound. */
-#include "tests/crash/kit.h"
+#include "tests/crash/scratch.h"
 
 enum { MOST = 20000 };
-
-static char *dir;
-static const char *store, *copy;
-
-static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    store = strdup(path_join(dir, "s"));
-    copy = strdup(path_join(dir, "copy"));
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    free((void *)(uintptr_t)store);
-    free((void *)(uintptr_t)copy);
-    tmpdir_remove(dir);
-    return 0;
-}
 
 /* ---- the scenario ---------------------------------------------------------
  */
@@ -42,25 +23,6 @@ static bool step(bool ok, const char *call) {
 #define STEP(cond)                                                             \
     if (!step((cond), #cond))                                                  \
     return false
-
-static int ignore(void *ctx, const void *data, size_t len) {
-    (void)ctx, (void)data, (void)len;
-    return 0;
-}
-
-struct bytes { /* in memory of our own, which does not fail */
-    char data[1 << 20];
-    size_t len;
-};
-
-static int gather(void *ctx, const void *data, size_t len) {
-    struct bytes *b = ctx;
-    if (len > sizeof b->data - b->len)
-        return 1;
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-    return 0;
-}
 
 static ecrdt_slice large(void) {
     static char v[40000];
@@ -137,20 +99,20 @@ static bool whole_store(ecrdt_store *s) {
     STEP(ecrdt_node_id(s, &id) == 0);
     STEP(ecrdt_digest(s, "b", digest) == 0);
     STEP(ecrdt_settled(s, "b") >= 0);
-    STEP(ecrdt_buckets(s, ignore, NULL) == 0);
+    STEP(ecrdt_buckets(s, crash_ignore, NULL) == 0);
     STEP(ecrdt_flush(s) == 0);
     STEP(ecrdt_stat_read(s, &st) == 0);
-    STEP(ecrdt_verify(s, ignore, NULL) == 0);
+    STEP(ecrdt_verify(s, crash_ignore, NULL) == 0);
     return true;
 }
 
 /* Another store takes over what this one has. */
 static bool exchange(ecrdt_store *a, ecrdt_store *b) {
-    static struct bytes summary, delta;
+    static struct crash_bytes summary, delta;
     ecrdt_import_report r;
     summary.len = delta.len = 0;
-    STEP(ecrdt_summary(b, gather, &summary) == 0);
-    STEP(ecrdt_export(a, slice_of(summary.data, summary.len), 0, gather,
+    STEP(ecrdt_summary(b, crash_keep, &summary) == 0);
+    STEP(ecrdt_export(a, slice_of(summary.data, summary.len), 0, crash_keep,
                       &delta) >= 0);
     STEP(ecrdt_import(b, slice_of(delta.data, delta.len), &r) == 0);
     return true;
@@ -230,9 +192,8 @@ static void questions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(questions, setup, teardown),
-        cmocka_unit_test_setup_teardown(each_allocation_may_fail, setup,
-                                        teardown),
+        with_store(questions),
+        with_store(each_allocation_may_fail),
     };
     fault_alloc_install();
     return TEST_RUN(tests);

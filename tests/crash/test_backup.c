@@ -1,26 +1,7 @@
 /* test_backup.c: a copy made while others write opens, is a replica of its
  * own, and holds exactly what some commit left. */
-#include "tests/crash/kit.h"
+#include "tests/crash/scratch.h"
 #include <sys/stat.h>
-
-static char *dir;
-static const char *store, *copy;
-
-static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    store = strdup(path_join(dir, "s"));
-    copy = strdup(path_join(dir, "copy"));
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    free((void *)(uintptr_t)store);
-    free((void *)(uintptr_t)copy);
-    tmpdir_remove(dir);
-    return 0;
-}
 
 enum { WRITERS = 3, BACKUPS = 8 };
 
@@ -168,14 +149,12 @@ static void backup_by_a_reader(void **state) {
     assert_ok(ecrdt_close(s));
 }
 
-#define with_folder(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        with_folder(backup_while_others_write),
-        with_folder(copy_is_a_replica_of_its_own),
-        with_folder(refused_targets),
-        with_folder(backup_by_a_reader),
+        with_store(backup_while_others_write),
+        with_store(copy_is_a_replica_of_its_own),
+        with_store(refused_targets),
+        with_store(backup_by_a_reader),
     };
     return TEST_RUN(tests);
 }

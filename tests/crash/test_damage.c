@@ -3,7 +3,8 @@
  * where it is read, or it does no harm: never a signal, never a wrong value.
  * Without the flag the same files show what LMDB alone lets through.
  * DAMAGED_FILES=N says how many. Each is tried in a process of its own. */
-#include "tests/crash/kit.h"
+#include "tests/crash/scratch.h"
+#include "tests/lib/image.h"
 
 enum {
     FILES = 150,
@@ -17,10 +18,8 @@ enum {
     SECTOR = 512
 };
 
-static char *dir;
-static const char *store, *file;
-static uint8_t *image, *bytes;
-static size_t len, used;
+static uint8_t *bytes;
+static size_t used;
 static unsigned wanted = FILES;
 
 /* ---- what is stored: a function of the number -----------------------------
@@ -92,26 +91,18 @@ static void make_store(void) {
 }
 
 static int setup(void **state) {
-    (void)state;
     const char *n = getenv("DAMAGED_FILES");
     wanted = n ? (unsigned)atoi(n) : FILES;
-    dir = tmpdir_make();
-    store = strdup(path_join(dir, "s"));
-    file = strdup(path_join(store, "data.mdb"));
+    store_make(state);
     make_store();
-    image = (uint8_t *)file_read(file, &len);
-    bytes = malloc(len);
+    image_take("s/data.mdb");
+    bytes = malloc(image_len);
     return bytes ? 0 : 1;
 }
 
 static int teardown(void **state) {
-    (void)state;
     free(bytes);
-    free(image);
-    free((void *)(uintptr_t)file);
-    free((void *)(uintptr_t)store);
-    tmpdir_remove(dir);
-    return 0;
+    return image_remove(state);
 }
 
 /* ---- one trial, in a child ------------------------------------------------
@@ -180,11 +171,6 @@ static void iterate(ecrdt_txn *t, enum outcome *found) {
     note(found, elems, elems == want_elems);
 }
 
-static int ignore(void *ctx, const void *line, size_t n) {
-    (void)ctx, (void)line, (void)n;
-    return 0;
-}
-
 static enum outcome read_all(ecrdt_store *s) {
     enum outcome found = HARMLESS;
     ecrdt_txn *t = ecrdt_read(s);
@@ -194,7 +180,7 @@ static enum outcome read_all(ecrdt_store *s) {
         read_one(t, i, &found);
     iterate(t, &found);
     ecrdt_abort(t);
-    note(&found, ecrdt_verify(s, ignore, NULL), true);
+    note(&found, ecrdt_verify(s, crash_ignore, NULL), true);
     return found;
 }
 
@@ -236,7 +222,7 @@ static const char *const damages[DAMAGES] = {
 /* Damages bytes; the length of the file. */
 static size_t damage(enum damage kind, struct rng *r, size_t *at) {
     size_t pages = used / PAGE, page = rng_below(r, pages) * PAGE;
-    memcpy(bytes, image, len);
+    memcpy(bytes, image, image_len);
     *at = rng_below(r, used);
     if (kind == BIT)
         bytes[*at] ^= (uint8_t)(1 << rng_below(r, 8));
@@ -250,7 +236,7 @@ static size_t damage(enum damage kind, struct rng *r, size_t *at) {
         memcpy(bytes + (*at = page), image + rng_below(r, pages) * PAGE, PAGE);
     else
         return *at;
-    return len;
+    return image_len;
 }
 
 static enum outcome try_file(size_t n, uint32_t flags, struct counts *c) {
@@ -306,14 +292,14 @@ static void other_files(void **state) {
                                         "wake", "boot"};
     struct rng r = rng_seed();
     struct counts c = {0};
-    memcpy(bytes, image, len);
+    memcpy(bytes, image, image_len);
     for (unsigned i = 0; i < wanted / 5; i++) {
         const char *name = path_join(store, names[i % 4]);
         uint8_t junk[400];
         size_t n = rng_below(&r, sizeof junk);
         rng_bytes(&r, junk, sizeof junk);
         file_write(name, junk, n);
-        try_file(len, 0, &c);
+        try_file(image_len, 0, &c);
     }
     show("files beside it overwritten", &c);
     assert_int_equal(c.n[HARMLESS], wanted / 5);

@@ -4,39 +4,22 @@
  * and the store can be used on and is sound. */
 #include "tests/crash/faults.h"
 #include "tests/crash/kit.h"
+#include "tests/lib/scratch.h"
 #include <sys/stat.h>
 
 enum { MOST = 3000, LARGE = 30000 };
 #define K        ECRDT_STR("k")
 #define NO_SLICE ((ecrdt_slice){NULL, 0})
 
-static char *dir;
 static const char *path, *copy;
 static ecrdt_store *store, *other;
 static int64_t acked; /* the number in register "last" */
-static struct bytes {
-    size_t len;
-    char data[1 << 20];
-} summary, delta, exported;
+static struct crash_bytes summary, delta, exported;
 
 static ecrdt_slice large(void) {
     static char v[LARGE];
     memset(v, 'x', sizeof v);
     return slice_of(v, sizeof v);
-}
-
-static int gather(void *ctx, const void *data, size_t len) {
-    struct bytes *b = ctx;
-    if (len > sizeof b->data - b->len)
-        return 1;
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-    return 0;
-}
-
-static int ignore(void *ctx, const void *data, size_t len) {
-    (void)ctx, (void)data, (void)len;
-    return 0;
 }
 
 static int ignore_row(void *ctx, const ecrdt_subscription *row) {
@@ -178,7 +161,7 @@ static int do_questions(void) {
     if (rc >= 0)
         rc = ecrdt_settled(store, "b");
     if (rc >= 0)
-        rc = ecrdt_buckets(store, ignore, NULL);
+        rc = ecrdt_buckets(store, crash_ignore, NULL);
     if (rc >= 0)
         rc = ecrdt_subscriptions(store, ignore_row, NULL);
     return rc < 0 ? rc : ecrdt_stat_read(store, &st);
@@ -188,7 +171,7 @@ static int do_flush(void) {
     return ecrdt_flush(store);
 }
 static int do_verify(void) {
-    return ecrdt_verify(store, ignore, NULL);
+    return ecrdt_verify(store, crash_ignore, NULL);
 }
 
 static void remove_copy(void) {
@@ -212,12 +195,12 @@ static int do_wait(void) {
 
 static int do_summary(void) {
     summary.len = 0;
-    return ecrdt_summary(store, gather, &summary);
+    return ecrdt_summary(store, crash_keep, &summary);
 }
 
 static int do_export(void) {
     exported.len = 0;
-    return ecrdt_export(store, NO_SLICE, 0, gather, &exported);
+    return ecrdt_export(store, NO_SLICE, 0, crash_keep, &exported);
 }
 
 /* Something new from the other store, once the last one is here. */
@@ -228,7 +211,7 @@ static void before_import(void) {
         return;
     delta.len = 0;
     assert_ok(crash_set(other, "theirs", "v"));
-    assert_true(ecrdt_export(other, NO_SLICE, 0, gather, &delta) >= 0);
+    assert_true(ecrdt_export(other, NO_SLICE, 0, crash_keep, &delta) >= 0);
 }
 
 static int do_import(void) {
@@ -409,10 +392,9 @@ static unsigned long try_call(const struct kind *k, const struct call *c) {
 }
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    path = strdup(path_join(dir, "s"));
-    copy = strdup(path_join(dir, "copy"));
+    scratch_make(state);
+    path = scratch_path("s");
+    copy = scratch_path("copy");
     store = assert_handle(crash_open(path, 0));
     other = assert_handle(crash_open(path_join(dir, "other"), ECRDT_RELAXED));
     acked = 0;
@@ -428,13 +410,9 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-    (void)state;
     ecrdt_close(store);
     ecrdt_close(other);
-    free((void *)(uintptr_t)path);
-    free((void *)(uintptr_t)copy);
-    tmpdir_remove(dir);
-    return 0;
+    return scratch_remove(state);
 }
 
 static void each_call(void **state) {

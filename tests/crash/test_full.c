@@ -2,27 +2,22 @@
  * acknowledged is lost, reading and deleting go on, and writing does once
  * there is room. */
 #include "tests/crash/kit.h"
+#include "tests/lib/scratch.h"
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-static char *dir;
 static const char *mnt, *store;
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    mnt = strdup(path_join(dir, "mnt"));
-    store = strdup(path_join(mnt, "s"));
+    scratch_make(state);
+    mnt = scratch_path("mnt");
+    store = scratch_path("mnt/s");
     return mkdir(mnt, 0700);
 }
 
 static int teardown(void **state) {
-    (void)state;
     umount2(mnt, MNT_DETACH);
-    free((void *)(uintptr_t)mnt);
-    free((void *)(uintptr_t)store);
-    tmpdir_remove(dir);
-    return 0;
+    return scratch_remove(state);
 }
 
 /* ---- rows -----------------------------------------------------------------

@@ -1,26 +1,14 @@
 /* test_open.c: everything that may be wrong with a store's folder, its
  * options or its other users when it is opened. */
-#include "tests/crash/kit.h"
+#include "tests/crash/scratch.h"
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-static char *dir;
-static const char *store;
-
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    store = strdup(path_join(dir, "s"));
+    store_make(state);
     return chmod(dir, 0755);
-}
-
-static int teardown(void **state) {
-    (void)state;
-    free((void *)(uintptr_t)store);
-    tmpdir_remove(dir);
-    return 0;
 }
 
 static ecrdt_store *make(uint32_t flags) {
@@ -391,22 +379,23 @@ static void fork_inside_a_write(void **state) {
     assert_ok(ecrdt_close(s));
 }
 
-#define with_folder(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define with_open_folder(f)                                                    \
+    cmocka_unit_test_setup_teardown(f, setup, scratch_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        with_folder(opened_twice_in_one_process),
-        with_folder(bad_arguments),
-        with_folder(no_such_store),
-        with_folder(durability_stays),
-        with_folder(permissions),
-        with_folder(set_group_of_the_folder),
-        with_folder(filesystem_without_space),
-        with_folder(equal_pids_in_two_namespaces),
-        with_folder(ephemeral_of_another_boot),
-        with_folder(others_do_not_mind_another_boot),
-        with_folder(fork_with_a_snapshot),
-        with_folder(fork_inside_a_write),
+        with_open_folder(opened_twice_in_one_process),
+        with_open_folder(bad_arguments),
+        with_open_folder(no_such_store),
+        with_open_folder(durability_stays),
+        with_open_folder(permissions),
+        with_open_folder(set_group_of_the_folder),
+        with_open_folder(filesystem_without_space),
+        with_open_folder(equal_pids_in_two_namespaces),
+        with_open_folder(ephemeral_of_another_boot),
+        with_open_folder(others_do_not_mind_another_boot),
+        with_open_folder(fork_with_a_snapshot),
+        with_open_folder(fork_inside_a_write),
     };
     return TEST_RUN(tests);
 }

@@ -1,27 +1,10 @@
 /* test_threads.c: threads share one handle, others open and close it
  * meanwhile; also for `make tsan`. */
-#include "tests/crash/kit.h"
+#include "tests/crash/scratch.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
 enum { THREADS = 4, ROUNDS = 150 };
-
-static char *dir;
-static const char *store;
-
-static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    store = strdup(path_join(dir, "s"));
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    free((void *)(uintptr_t)store);
-    tmpdir_remove(dir);
-    return 0;
-}
 
 struct worker {
     ecrdt_store *s;
@@ -125,9 +108,8 @@ static void fork_beside_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(one_handle_many_threads, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(fork_beside_threads, setup, teardown),
+        with_store(one_handle_many_threads),
+        with_store(fork_beside_threads),
     };
     return TEST_RUN(tests);
 }

@@ -1,23 +1,9 @@
 /* test_db.c: records, cursors and transactions of the LMDB wall, and what
  * other processes and threads do to them meanwhile. */
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-
-static char *dir;
-
-static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    tmpdir_remove(dir);
-    return 0;
-}
 
 /* ---- records and cursors against a plain array ----------------------------
  */
@@ -545,8 +531,6 @@ static void threads_share_it(void **state) {
     os_lock_close(lock);
     db_close(db);
 }
-
-#define with_folder(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

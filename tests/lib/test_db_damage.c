@@ -3,14 +3,12 @@
  * what LMDB makes impossible to notice is measured and bounded: it follows
  * pointers inside a page before anyone can check that page. LMDB alone:
  * 221 signals and 241 silent of 1,500 (research/reliability.md A2). */
-#include "tests/lib/kit.h"
+#include "tests/lib/image.h"
 
 enum { ITEMS = 3000, FEW = 100, LARGE = 20000, FLIPS = 600, CUTS = 300 };
 
-static char *dir;
-static const char *file;
-static uint8_t *image, *bytes;
-static size_t used, len;
+static uint8_t *bytes;
+static size_t used;
 static const struct db_conf conf = {.max_bytes = 64 << 20,
                                     .max_readers = 16,
                                     .file_mode = 0600,
@@ -40,9 +38,7 @@ static void value_of(struct buf *v, enum db_table table, unsigned i) {
 }
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    file = strdup(path_join(dir, "data.mdb"));
+    scratch_make(state);
     struct db *db = kit_open(dir, &conf);
     struct db_txn *t = NULL;
     struct buf v = {0};
@@ -64,18 +60,14 @@ static int setup(void **state) {
     used = st.bytes_used;
     db_close(db);
     buf_free(&v);
-    image = (uint8_t *)file_read(file, &len);
-    bytes = malloc(len);
+    image_take("data.mdb");
+    bytes = malloc(image_len);
     return bytes ? 0 : 1;
 }
 
 static int teardown(void **state) {
-    (void)state;
     free(bytes);
-    free(image);
-    free((void *)(uintptr_t)file);
-    tmpdir_remove(dir);
-    return 0;
+    return image_remove(state);
 }
 
 /* ---- one trial, in a child ------------------------------------------------
@@ -183,7 +175,7 @@ static void cut_off_files(void **state) {
     (void)state;
     struct rng r = rng_seed();
     struct counts c = {0};
-    memcpy(bytes, image, len);
+    memcpy(bytes, image, image_len);
     for (int i = 0; i < CUTS; i++)
         try_file(rng_below(&r, used), false, &c);
     show("cut off", &c);
@@ -193,12 +185,12 @@ static void cut_off_files(void **state) {
 static void flips(bool writes) {
     struct rng r = rng_seed();
     struct counts c = {0};
-    memcpy(bytes, image, len);
+    memcpy(bytes, image, image_len);
     for (int i = 0; i < FLIPS; i++) {
         size_t at = rng_below(&r, used);
         uint8_t bit = (uint8_t)(1 << rng_below(&r, 8));
         bytes[at] ^= bit;
-        enum outcome o = try_file(len, writes, &c);
+        enum outcome o = try_file(image_len, writes, &c);
         bytes[at] ^= bit;
         if (o >= WRONG)
             printf("# byte 0x%zx bit 0x%x: %s\n", at, bit,
@@ -238,12 +230,12 @@ static void flipped_rows(void **state) {
         assert_non_null(last);
         for (size_t n = 0; n < key.len + 17; n++) {
             unsigned errors = 0;
-            memcpy(bytes, image, len);
+            memcpy(bytes, image, image_len);
             uint8_t *p = memmem(bytes, used, key.data, key.len);
             for (; p; p = memmem(p + 1, used - (size_t)(p + 1 - bytes),
                                  key.data, key.len))
                 p[n] ^= 1; /* in all copies */
-            file_write(file, bytes, len);
+            file_write(file, bytes, image_len);
             struct db *db;
             if (db_open(&db, dir, &conf) < 0)
                 continue;
@@ -274,7 +266,7 @@ static int cut_under_map(void *arg) {
 
 static void cut_while_open(void **state) {
     (void)state;
-    file_write(file, image, len);
+    file_write(file, image, image_len);
     int rc = kit_child(cut_under_map, NULL);
     printf("# cut while mapped: %s %d\n", rc > 1000 ? "signal" : "outcome",
            rc % 1000);

@@ -1,12 +1,11 @@
 /* test_dbcheck.c: an environment opened with check is refused if LMDB must not
  * read it, and a check beside a writer has no false finding. */
 #include "lib/db_inner.h"
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 #include <fcntl.h>
 
 enum { PAGE = 4096, CHECKS = 150 };
 
-static char *dir;
 static const struct db_conf checked = {.max_bytes = 16 << 20,
                                        .max_readers = 32,
                                        .file_mode = 0660,
@@ -14,8 +13,7 @@ static const struct db_conf checked = {.max_bytes = 16 << 20,
                                        .check = true};
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
+    scratch_make(state);
     struct db *db = kit_open(dir, &kit_conf);
     char key[16];
     for (int i = 0; i < 200; i++) {
@@ -23,12 +21,6 @@ static int setup(void **state) {
         assert_ok(kit_put(db, DB_ITEMS, key, 'a', 100));
     }
     db_close(db);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    tmpdir_remove(dir);
     return 0;
 }
 
@@ -133,10 +125,11 @@ static void beside_a_writer(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(sound, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_damaged_record, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_broken_page, setup, teardown),
-        cmocka_unit_test_setup_teardown(beside_a_writer, setup, teardown),
+        cmocka_unit_test_setup_teardown(sound, setup, scratch_remove),
+        cmocka_unit_test_setup_teardown(a_damaged_record, setup,
+                                        scratch_remove),
+        cmocka_unit_test_setup_teardown(a_broken_page, setup, scratch_remove),
+        cmocka_unit_test_setup_teardown(beside_a_writer, setup, scratch_remove),
     };
     return TEST_RUN(tests);
 }

@@ -1,24 +1,15 @@
 /* test_dbcopy.c: a copy holds what it should and no trace of the rest, and
  * fails as a whole. */
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-static char *dir;
 static const char *to;
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    to = strdup(path_join(dir, "to"));
+    scratch_make(state);
+    to = scratch_path("to");
     return mkdir(to, 0700) || mkdir(path_join(dir, "from"), 0700);
-}
-
-static int teardown(void **state) {
-    (void)state;
-    free((void *)(uintptr_t)to);
-    tmpdir_remove(dir);
-    return 0;
 }
 
 static struct db *fill(void) {
@@ -131,7 +122,8 @@ static void each_allocation_may_fail(void **state) {
     db_close(db);
 }
 
-#define with_folders(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define with_folders(f)                                                        \
+    cmocka_unit_test_setup_teardown(f, setup, scratch_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,13 +1,8 @@
 /* test_dbenv.c: the roots of tables are checked at their first use, and not
  * before; the figures of an environment. */
-#include "tests/lib/kit.h"
+#include "tests/lib/image.h"
 
 enum { PAGE = 4096, METAS = 16 + 24, ROW_ROOT = 40, ROW_SIZE = 48 };
-
-static char *dir;
-static const char *file;
-static uint8_t *image;
-static size_t len;
 
 static const char *const names[DB_TABLES] = {
     [DB_META] = "meta",     [DB_ITEMS] = "items", [DB_KEYS] = "keys",
@@ -15,24 +10,14 @@ static const char *const names[DB_TABLES] = {
     [DB_PAIRS] = "pairs",   [DB_TOMBS] = "tombs"};
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    file = strdup(path_join(dir, "data.mdb"));
+    scratch_make(state);
     struct db *db = kit_open(dir, &kit_conf);
     for (int i = 0; i < DB_TABLES; i++)
         for (int j = 0; j < 3; j++)
             if (kit_put(db, (enum db_table)i, "H", 'x', 5000) != 0)
                 return 1;
     db_close(db);
-    image = (uint8_t *)file_read(file, &len);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    free(image);
-    free((void *)(uintptr_t)file);
-    tmpdir_remove(dir);
+    image_take("data.mdb");
     return 0;
 }
 
@@ -61,11 +46,11 @@ static uint64_t root_of(const char *name) {
 
 /* The file with a header that no root has. */
 static struct db *open_without(uint64_t root) {
-    assert_in_range(root, 2, len / PAGE - 1);
+    assert_in_range(root, 2, image_len / PAGE - 1);
     uint16_t flags, none = 0;
     memcpy(&flags, image + root * PAGE + 10, sizeof flags);
     memcpy(image + root * PAGE + 10, &none, sizeof none);
-    file_write(file, image, len);
+    file_write(file, image, image_len);
     memcpy(image + root * PAGE + 10, &flags, sizeof flags);
     return kit_open(dir, &kit_conf);
 }
@@ -118,13 +103,13 @@ static void figures(void **state) {
     db_close(db);
 }
 
-#define with_folder(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define with_image(f) cmocka_unit_test_setup_teardown(f, setup, image_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        with_folder(roots_are_checked_at_first_use),
-        with_folder(free_pages_are_checked_before_writing),
-        with_folder(figures),
+        with_image(roots_are_checked_at_first_use),
+        with_image(free_pages_are_checked_before_writing),
+        with_image(figures),
     };
     return TEST_RUN(tests);
 }

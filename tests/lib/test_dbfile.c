@@ -1,37 +1,22 @@
 /* test_dbfile.c: what data.mdb and lock.mdb must be before they are mapped,
  * and the disk blocks kept for them. */
 #include "lib/dbfile.h"
-#include "tests/lib/kit.h"
+#include "tests/lib/image.h"
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 enum { TABLES = DB_TABLES - 1, PAGE = 4096, META_TXN = 16 + 24 + 2 * 48 + 8 };
 
-static char *dir;
-static uint8_t *image;
-static size_t image_len;
-static const char *file;
-
 /* An environment with some commits in it. */
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    file = strdup(path_join(dir, "data.mdb"));
+    scratch_make(state);
     struct db *db = kit_open(dir, &kit_conf);
     for (int i = 0; i < 5; i++)
         if (kit_put(db, DB_ITEMS, "a", 'x', 5000) != 0)
             return 1;
     db_close(db);
-    image = (uint8_t *)file_read(file, &image_len);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    free(image);
-    free((void *)(uintptr_t)file);
-    tmpdir_remove(dir);
+    image_take("data.mdb");
     return 0;
 }
 
@@ -281,7 +266,7 @@ static void new_folder(void **state) {
     assert_int_equal(access(name, F_OK), -1);
 }
 
-#define with_file(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define with_file(f) cmocka_unit_test_setup_teardown(f, setup, image_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

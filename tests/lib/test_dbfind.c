@@ -1,22 +1,8 @@
 /* test_dbfind.c: an absent key is told apart from a damaged one: the rows on
  * both sides of its place are checked. */
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 
 enum { ROWS = 400 };
-
-static char *dir;
-
-static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    tmpdir_remove(dir);
-    return 0;
-}
 
 static const char *name(unsigned i) {
     static char b[16];
@@ -115,8 +101,6 @@ static void changed_key(void **state) {
         unlink(path_join(dir, "data.mdb"));
     }
 }
-
-#define with_folder(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -2,25 +2,21 @@
  * what a reader still sees, what is written into the holes later. */
 #include "lib/db_inner.h"
 #include "lib/dbfile.h"
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 
-static char *dir;
 static struct db *db;
 
 static int setup(void **state) {
-    (void)state;
     struct db_conf conf = kit_conf;
     conf.max_bytes = 256 << 20;
-    dir = tmpdir_make();
+    scratch_make(state);
     db = kit_open(dir, &conf);
     return 0;
 }
 
 static int teardown(void **state) {
-    (void)state;
     db_close(db);
-    tmpdir_remove(dir);
-    return 0;
+    return scratch_remove(state);
 }
 
 enum { ROWS = 20000, VALUE = 1000, KEEP = 1 << 20 };

@@ -1,22 +1,8 @@
 /* test_dbopen.c: an environment appears whole or not at all, for whoever may
  * use it, by whoever makes it first. */
 #include "lib/dbfile.h"
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 #include <sys/stat.h>
-
-static char *dir;
-
-static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    tmpdir_remove(dir);
-    return 0;
-}
 
 static unsigned mode_of(const char *name) {
     struct stat st;
@@ -185,8 +171,6 @@ static void each_allocation_may_fail(void **state) {
     }
     db_close(db);
 }
-
-#define with_folder(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

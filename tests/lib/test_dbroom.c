@@ -1,26 +1,21 @@
 /* test_dbroom.c: on a full disk new data is refused, and what may use the
  * reserve goes on: deletes, until there is room again. */
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-static char *dir;
 static const char *mnt;
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    mnt = strdup(path_join(dir, "mnt"));
+    scratch_make(state);
+    mnt = scratch_path("mnt");
     return mkdir(mnt, 0700);
 }
 
 static int teardown(void **state) {
-    (void)state;
     umount2(mnt, MNT_DETACH);
-    free((void *)(uintptr_t)mnt);
-    tmpdir_remove(dir);
-    return 0;
+    return scratch_remove(state);
 }
 
 static bool small_disk(void) {

@@ -2,15 +2,11 @@
  * something; a flipped bit in the structure of any page is a finding. */
 #include "lib/dbwalk.h"
 #include "lib/db_inner.h"
-#include "tests/lib/kit.h"
+#include "tests/lib/image.h"
 #include <fcntl.h>
 
 enum { ROWS = 2000, LARGE = 20000, PAGE = 4096, HEADER = 16 };
 
-static char *dir;
-static const char *file;
-static uint8_t *image;
-static size_t len;
 static uint64_t last_txn;
 
 static void put_rows(struct db *db, unsigned from, unsigned to, size_t size) {
@@ -38,24 +34,14 @@ static void put_rows(struct db *db, unsigned from, unsigned to, size_t size) {
 }
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    file = strdup(path_join(dir, "data.mdb"));
+    scratch_make(state);
     struct db *db = kit_open(dir, &kit_conf);
     for (unsigned i = 0; i < ROWS; i += 100)
         put_rows(db, i, i + 100, 60);
     put_rows(db, 0, 300, 30); /* frees pages */
     last_txn = db_last_txn(db);
     db_close(db);
-    image = (uint8_t *)file_read(file, &len);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    free(image);
-    free((void *)(uintptr_t)file);
-    tmpdir_remove(dir);
+    image_take("data.mdb");
     return 0;
 }
 
@@ -86,7 +72,7 @@ static void a_sound_file(void **state) {
     assert_int_equal(w.damaged, 0);
     assert_int_equal(w.lost, 0);
     assert_in_range(w.rows, ROWS + ROWS / 10, ROWS * 2);
-    assert_in_range(w.pages, len / PAGE / 2, len / PAGE);
+    assert_in_range(w.pages, image_len / PAGE / 2, image_len / PAGE);
 }
 
 /* Writes n bytes of the file anew. */
@@ -112,7 +98,7 @@ static bool noticed(size_t p, size_t i) {
 static void flips_in_the_structure(void **state) {
     (void)state;
     unsigned pages = 0;
-    for (size_t p = 2; p < len / PAGE; p++) {
+    for (size_t p = 2; p < image_len / PAGE; p++) {
         if (!noticed(p, 0))
             continue;
         uint16_t flags;
@@ -133,7 +119,7 @@ static void flips_anywhere(void **state) {
     struct rng r = rng_seed();
     unsigned broken = 0, damaged = 0, nothing = 0;
     for (int i = 0; i < 1500; i++) {
-        size_t at = 2 * PAGE + rng_below(&r, len - 2 * PAGE);
+        size_t at = 2 * PAGE + rng_below(&r, image_len - 2 * PAGE);
         uint8_t b = image[at] ^ (uint8_t)(1 << rng_below(&r, 8));
         int rc;
         poke(at, &b, 1);
@@ -155,7 +141,7 @@ static void cut_and_stale(void **state) {
     assert_int_equal(truncate(file, 5 * PAGE), 0);
     walk(true, &rc);
     assert_int_equal(rc, ECRDT_ECORRUPT);
-    file_write(file, image, len);
+    file_write(file, image, image_len);
     last_txn += 2; /* a snapshot that is not there */
     walk(true, &rc);
     assert_int_equal(rc, ECRDT_EBUSY);
@@ -172,14 +158,14 @@ static void the_sink_stops_it(void **state) {
     (void)state;
     int calls = 0;
     uint16_t all = 0xffff;
-    for (size_t p = 2; p < len / PAGE; p++)
+    for (size_t p = 2; p < image_len / PAGE; p++)
         poke(p * PAGE + 10, &all, sizeof all);
     struct dbwalk w = {.txn = last_txn, .find = stop, .ctx = &calls};
     w.fd = open(file, O_RDONLY | O_CLOEXEC);
     assert_int_equal(dbwalk(&w), ECRDT_ECANCELED);
     assert_int_equal(calls, 1);
     close(w.fd);
-    file_write(file, image, len);
+    file_write(file, image, image_len);
 }
 
 int main(void) {
@@ -190,5 +176,5 @@ int main(void) {
         cmocka_unit_test(cut_and_stale),
         cmocka_unit_test(the_sink_stops_it),
     };
-    return TEST_RUN_WITH(tests, setup, teardown);
+    return TEST_RUN_WITH(tests, setup, image_remove);
 }

@@ -1,6 +1,6 @@
 /* test_lock.c: the writer lock between processes and threads: killed, stopped
  * and forked holders, waiters, left-over files. */
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-static char *dir;
 static struct os_lock *lock;
 
 static struct os_lock *open_lock(void) {
@@ -18,17 +17,14 @@ static struct os_lock *open_lock(void) {
 }
 
 static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
+    scratch_make(state);
     lock = open_lock();
     return 0;
 }
 
 static int teardown(void **state) {
-    (void)state;
     os_lock_close(lock);
-    tmpdir_remove(dir);
-    return 0;
+    return scratch_remove(state);
 }
 
 static void taken_once(void **state) {

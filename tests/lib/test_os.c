@@ -1,26 +1,12 @@
 /* test_os.c: clocks, folders, files, the wake file, fork detection and the
  * filesystems that are refused. */
 #include "lib/os.h"
-#include "tests/lib/kit.h"
+#include "tests/lib/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-
-static char *dir;
-
-static int setup(void **state) {
-    (void)state;
-    dir = tmpdir_make();
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    tmpdir_remove(dir);
-    return 0;
-}
 
 static unsigned mode_of(const char *path) {
     struct stat st;
@@ -267,8 +253,6 @@ static void a_real_fuse_mount(void **state) {
     assert_int_equal(rc, ECRDT_ENOTSUP);
     kit_says("it is on FUSE");
 }
-
-#define with_folder(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
