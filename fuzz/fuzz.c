@@ -157,20 +157,15 @@ void fuzz_reset(void) {
     }
 }
 
-static int sink(void *ctx, const void *data, size_t len) {
-    buf_put(ctx, data, len);
-    return 0;
-}
-
 void fuzz_pull(size_t to, size_t from) {
     struct buf summary = {0}, delta = {0};
     int more = 1;
     while (more == 1) {
         buf_clear(&summary);
         buf_clear(&delta);
-        FUZZ_CHECK(ecrdt_summary(stores[to].s, sink, &summary) == 0);
-        more =
-            ecrdt_export(stores[from].s, buf_slice(&summary), 0, sink, &delta);
+        FUZZ_CHECK(ecrdt_summary(stores[to].s, buf_sink, &summary) == 0);
+        more = ecrdt_export(stores[from].s, buf_slice(&summary), 0, buf_sink,
+                            &delta);
         FUZZ_CHECK(more >= 0);
         FUZZ_CHECK(ecrdt_import(stores[to].s, buf_slice(&delta), NULL) == 0);
     }

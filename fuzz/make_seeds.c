@@ -42,11 +42,6 @@ static void seed_text(const char *target, const char *name, int first,
     seed(target, name, slice_of(&byte, first >= 0), ecrdt_str(text));
 }
 
-static int sink(void *ctx, const void *data, size_t len) {
-    buf_put(ctx, data, len);
-    return 0;
-}
-
 /* ---- links ---- */
 
 static void frames(void) {
@@ -237,8 +232,9 @@ static void chunks(void) {
     one_chunk("linked", &rs, 2000, true);
     ranges_free(&rs);
     one_chunk("linked-all", &rs, 2000, true);
-    FUZZ_CHECK(ecrdt_summary(fuzz_store(0, fuzz_content), sink, &summary) == 0);
-    FUZZ_CHECK(ecrdt_export(s, buf_slice(&summary), 0, sink, &b) == 0);
+    FUZZ_CHECK(ecrdt_summary(fuzz_store(0, fuzz_content), buf_sink, &summary) ==
+               0);
+    FUZZ_CHECK(ecrdt_export(s, buf_slice(&summary), 0, buf_sink, &b) == 0);
     seed_buf("import", "export", 0, &b);
     seed_buf("import", "summary", 3, &summary);
     fuzz_now_ms += UINT64_C(86400000) * 365;

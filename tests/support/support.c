@@ -1,4 +1,5 @@
 /* support.c: helpers of the tests. */
+#include "lib/buf.h"
 #include "tests/support/test.h"
 #include <errno.h>
 #include <ftw.h>
@@ -128,6 +129,11 @@ long fault_alloc_live(void) {
 
 slice slice_str(const char *s) {
     return slice_of(s, strlen(s));
+}
+
+int buf_sink(void *buf, const void *data, size_t len) {
+    buf_put(buf, data, len);
+    return 0;
 }
 
 char *file_read(const char *path, size_t *len) {

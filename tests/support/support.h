@@ -49,6 +49,9 @@ long fault_alloc_live(void);
 /* The string as a slice that borrows it. */
 slice slice_str(const char *s);
 
+/* An ecrdt_sink that appends to a struct buf. */
+int buf_sink(void *buf, const void *data, size_t len);
+
 /* Reads a whole file, NUL behind it; the caller frees it. Ends the program
  * if it cannot. */
 char *file_read(const char *path, size_t *len);
