@@ -1,73 +1,8 @@
 /* test_sync_once.c: the public call against a node in another thread, and all
  * that can be wrong with its arguments and peers. */
 #include "edgecrdt_sync.h"
-#include "tests/replication/pair.h"
-#include <pthread.h>
+#include "tests/replication/core.h"
 #include <signal.h>
-#include <unistd.h>
-
-struct core {
-    struct pair p;
-    pthread_t thread;
-    struct loop_handle *quit;
-    char peer[128]; /* "ed25519:KEY@127.0.0.1:port" */
-    char *dir;      /* of the function's store and key */
-    ecrdt_store *s;
-    char key_file[512];
-};
-
-static void on_quit(void *ctx) {
-    struct core *c = ctx;
-    c->p.loop->t->stop(c->p.loop);
-}
-
-static void *serve(void *ctx) {
-    struct core *c = ctx;
-    c->p.loop->t->run(c->p.loop);
-    return NULL;
-}
-
-static int setup(void **state) {
-    struct core *c = calloc(1, sizeof *c);
-    struct identity id;
-    char text[IDENTITY_TEXT];
-    uint8_t seed[32];
-    pair_open(&c->p, 1);
-    assert_ok(c->p.loop->t->async_new(c->p.loop, on_quit, c, &c->quit));
-    c->dir = tmpdir_make();
-    c->s = assert_handle(ecrdt_open(path_join(c->dir, "s"), NULL));
-    crypto_random(seed, sizeof seed);
-    snprintf(c->key_file, sizeof c->key_file, "%s", path_join(c->dir, "key"));
-    assert_ok(identity_create(c->key_file, seed));
-    assert_ok(identity_load(&id, c->key_file));
-    struct node_peer peer = {.name = "fn"};
-    memcpy(peer.key, id.pk, 32);
-    identity_free(&id);
-    assert_ok(node_set_peers(c->p.node[0].n, &peer, 1));
-    snprintf(c->peer, sizeof c->peer, "%s@127.0.0.1:%u",
-             identity_text(text, c->p.node[0].self.pk), c->p.node[0].port);
-    *state = c;
-    return 0;
-}
-
-static void start(struct core *c) {
-    pthread_create(&c->thread, NULL, serve, c);
-}
-
-static void quit(struct core *c) {
-    c->p.loop->t->async_send(c->quit);
-    pthread_join(c->thread, NULL);
-}
-
-static int teardown(void **state) {
-    struct core *c = *state;
-    c->p.loop->t->handle_free(c->quit);
-    pair_close(&c->p);
-    assert_ok(ecrdt_close(c->s));
-    tmpdir_remove(c->dir);
-    free(c);
-    return 0;
-}
 
 static int sync_peers(struct core *c, const char *const *peers, size_t n,
                       int timeout_ms, ecrdt_sync_report *r) {
@@ -93,7 +28,7 @@ static void pushes_and_pulls(void **state) {
     uint8_t a[16], b[16];
     put(c->s, "mine");
     put(c->p.node[0].s, "theirs");
-    start(c);
+    core_start(c);
     assert_code(1, sync_peers(c, peers, 1, 10000, &r));
     assert_int_equal(r.peers_reached, 1);
     assert_int_equal(r.peers_synced, 1);
@@ -102,7 +37,7 @@ static void pushes_and_pulls(void **state) {
     assert_true(r.bytes_sent > 300 && r.bytes_received > 300);
     assert_code(1, sync_peers(c, peers, 1, 10000, &r));
     assert_int_equal(r.items_applied + r.items_sent, 0);
-    quit(c);
+    core_quit(c);
     assert_ok(ecrdt_digest(c->s, "b", a));
     assert_ok(ecrdt_digest(c->p.node[0].s, "b", b));
     assert_memory_equal(a, b, 16);
@@ -122,9 +57,9 @@ static void a_deadline_names_who_is_missing(void **state) {
     assert_non_null(strstr(ecrdt_errmsg(), "refused"));
     /* Two peers of one key are one peer; another key that nobody has: */
     nobody[10] = nobody[10] == 'A' ? 'B' : 'A';
-    start(c);
+    core_start(c);
     assert_code(0, sync_peers(c, two, 2, 1000, &r));
-    quit(c);
+    core_quit(c);
     assert_int_equal(r.peers_synced, 1);
     assert_null(strstr(ecrdt_errmsg(), c->peer + 52));
 }
@@ -145,10 +80,10 @@ static void a_refusal_ends_it_early(void **state) {
     const char *peers[] = {c->peer};
     ecrdt_sync_report r;
     assert_ok(node_set_peers(c->p.node[0].n, NULL, 0));
-    start(c);
+    core_start(c);
     uint64_t begin = now_ms();
     assert_code(ECRDT_EAUTH, sync_peers(c, peers, 1, 20000, &r));
-    quit(c);
+    core_quit(c);
     assert_true(now_ms() - begin < 5000);
     assert_int_equal(r.peers_reached, 0);
     assert_non_null(strstr(ecrdt_errmsg(), "not in sync: 127.0.0.1"));
@@ -199,16 +134,12 @@ static void the_process_is_left_alone(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_process_is_left_alone, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(pushes_and_pulls, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_deadline_names_who_is_missing, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_silent_peer_is_a_deadline, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_refusal_ends_it_early, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(arguments_are_checked, setup, teardown),
+        with_core(the_process_is_left_alone),
+        with_core(pushes_and_pulls),
+        with_core(a_deadline_names_who_is_missing),
+        with_core(a_silent_peer_is_a_deadline),
+        with_core(a_refusal_ends_it_early),
+        with_core(arguments_are_checked),
     };
     return TEST_RUN(tests);
 }
