@@ -206,30 +206,17 @@ int vv_diff_decode(struct unpack *u, const struct vv *from, struct vv *to) {
 
 /* ---- an origin ---- */
 
-/* The place of origin in v, v->n if it has none. */
-static size_t place_in(const struct vv *v, const uint8_t *origin) {
-    size_t lo = 0, hi = v->n;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (memcmp(v->e[mid].origin, origin, ORIGIN_SIZE) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    bool there = lo < v->n && !memcmp(v->e[lo].origin, origin, ORIGIN_SIZE);
-    return there ? lo : v->n;
-}
-
 void vv_origin_encode(struct buf *out, const struct vv *v,
                       const uint8_t origin[ORIGIN_SIZE]) {
-    size_t at = place_in(v, origin);
+    size_t n;
+    const struct head *at = vv_heads(v, origin, &n);
     uint8_t place[4];
-    if (at == v->n) {
+    if (!at) {
         pack_bin(out, slice_of(origin, ORIGIN_SIZE));
         return;
     }
     unsigned zeros = 0;
-    store32(place, (uint32_t)at);
+    store32(place, (uint32_t)(at - v->e));
     while (zeros < 3 && !place[zeros])
         zeros++;
     pack_bin(out, slice_of(place + zeros, 4 - zeros));
@@ -239,7 +226,8 @@ void vv_origin_decode(struct unpack *u, const struct vv *v,
                       uint8_t origin[ORIGIN_SIZE]) {
     slice s = unpack_bin(u, ORIGIN_SIZE);
     const uint8_t *p = s.data;
-    if (!u->err && s.len == ORIGIN_SIZE && place_in(v, p) == v->n) {
+    size_t n;
+    if (!u->err && s.len == ORIGIN_SIZE && !vv_heads(v, p, &n)) {
         memcpy(origin, p, ORIGIN_SIZE);
         return;
     }
