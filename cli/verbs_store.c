@@ -21,17 +21,16 @@ static void print_node(struct cli *c) {
     out_item_text(c, "node", "node", hex);
 }
 
-/* Is there a store's data file in the folder? */
-static bool has_data(const char *folder) {
+static bool has_file(const char *folder, const char *name) {
     char path[PATH_MAX];
     struct stat st;
-    int n = snprintf(path, sizeof path, "%s/data.mdb", folder);
+    int n = snprintf(path, sizeof path, "%s/%s", folder, name);
     return n < (int)sizeof path && stat(path, &st) == 0;
 }
 
 int verb_init(struct cli *c) {
     ecrdt_options opts = ECRDT_OPTIONS_INIT;
-    if (has_data(c->store))
+    if (has_file(c->store, "data.mdb"))
         return out_error(EXIT_CANTCREAT,
                          "%s holds a store already; its durability is fixed. "
                          "Choose another folder, or look at it with "
@@ -151,18 +150,11 @@ static int print_finding(void *ctx, const void *text, size_t len) {
     return 0;
 }
 
-/* A store in use may be copied only through its own backup. */
-static bool is_open_store(const char *folder) {
-    char path[PATH_MAX];
-    struct stat st;
-    int n = snprintf(path, sizeof path, "%s/lock.ecrdt", folder);
-    return n < (int)sizeof path && stat(path, &st) == 0;
-}
-
 int verb_restore(struct cli *c) {
     ecrdt_options opts = ECRDT_OPTIONS_INIT;
     const char *from = c->word[0];
-    if (is_open_store(from))
+    /* A store in use may be copied only through its own backup. */
+    if (has_file(from, "lock.ecrdt"))
         return out_error(EXIT_USAGE,
                          "%s is a store that processes have opened, not a "
                          "backup: run 'edgecrdt -s %s backup NEW_FOLDER' and "
