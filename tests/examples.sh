@@ -1,25 +1,8 @@
 #!/bin/bash
 # examples.sh: runs every example as its reader would, and checks what it
 # says; sync_once against a relay runs in tests/net.
-set -u
-cd "$(dirname "$0")/.." || exit 2
-BUILD=${BUILD:-$PWD/build}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cases=0 failed=0
+. "$(dirname "$0")/tap.sh"
 
-check() { # what, a condition as a command
-    local what=$1
-    shift
-    cases=$((cases + 1))
-    if "$@" >"$tmp/said" 2>&1; then
-        echo "ok $cases - $what"
-    else
-        sed 's/^/# /' "$tmp/said"
-        echo "not ok $cases - $what"
-        failed=$((failed + 1))
-    fi
-}
 same() {
     [ "$1" = "$2" ] && return
     printf 'got  %s\nwant %s\n' "$1" "$2"
@@ -116,5 +99,4 @@ check 'access_counter: wrong calls' bash -c \
     '! "$0" -b 0 x 2>/dev/null && ! "$0" 2>/dev/null && ! "$0" -b 1' \
     "$BUILD/examples/access_counter"
 
-echo "1..$cases"
-[ $failed -eq 0 ]
+finish

@@ -1,28 +1,10 @@
 #!/bin/bash
 # install.sh: the installed library as a stranger uses it: installs into a
 # scratch folder, then compiles, links and runs through pkg-config alone.
-set -u
-cd "$(dirname "$0")/.." || exit 2
-BUILD=${BUILD:-$PWD/build}
+. "$(dirname "$0")/tap.sh"
 CC=${CC:-cc} CXX=${CXX:-c++}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
 out=$tmp/out
 export PKG_CONFIG_PATH=$out/lib/pkgconfig LD_LIBRARY_PATH=$out/lib
-
-cases=0 failed=0
-check() { # what holds, command...
-    local what=$1
-    shift
-    cases=$((cases + 1))
-    if "$@" >"$tmp/log" 2>&1; then
-        echo "ok $cases - $what"
-    else
-        sed 's/^/# /' "$tmp/log"
-        echo "not ok $cases - $what"
-        failed=$((failed + 1))
-    fi
-}
 
 # The first complete C program of the README.
 readme_program() {
@@ -101,10 +83,7 @@ leaves_nothing() {
 }
 
 check 'make install' make_it install
-if [ $failed -ne 0 ]; then
-    echo '1..1'
-    exit 1
-fi
+[ $failed -eq 0 ] || finish
 for lib in edgecrdt edgecrdt-sync; do
     check "C11, shared $lib" shared $lib "$CC" hello.c -std=c11
     check "C++17, shared $lib" shared $lib "$CXX" hello.cc -std=c++17
@@ -127,5 +106,4 @@ for header in edgecrdt.h edgecrdt_sync.h; do
     check "$header alone, C++17" alone "$CXX" c++ c++17 $header
 done
 check 'make uninstall leaves nothing' leaves_nothing
-echo "1..$cases"
-[ $failed -eq 0 ]
+finish

@@ -3,13 +3,8 @@
 # in order in one shell, and what it prints is compared with the text block
 # behind it. Also: ARCHITECTURE.md names every source file. Alike in that
 # comparison are all keys, pids, ports, ages and runs of blanks.
-set -u
-cd "$(dirname "$0")/.." || exit 2
-BUILD=${BUILD:-$PWD/build}
+. "$(dirname "$0")/tap.sh"
 CC=${CC:-cc} CXX=${CXX:-c++}
-base=/dev/shm
-[ -w $base ] || base=/tmp
-tmp=$(mktemp -d $base/edgecrdt-readme.XXXXXX)
 mkdir "$tmp/blocks" "$tmp/work"
 shell=
 clean_up() {
@@ -17,20 +12,6 @@ clean_up() {
     rm -rf "$tmp"
 }
 trap clean_up EXIT
-
-cases=0 failed=0
-check() { # what holds, command...
-    local what=$1
-    shift
-    cases=$((cases + 1))
-    if "$@" >"$tmp/log" 2>&1; then
-        echo "ok $cases - $what"
-    else
-        sed 's/^/# /' "$tmp/log"
-        echo "not ok $cases - $what"
-        failed=$((failed + 1))
-    fi
-}
 
 # LINE.c, LINE.sh, and LINE.want: the text block right behind an sh block.
 awk -v dir="$tmp/blocks" '
@@ -148,5 +129,4 @@ links() {
 }
 check 'links between the pages lead somewhere' links
 
-echo "1..$cases"
-[ $failed -eq 0 ]
+finish

@@ -2,40 +2,19 @@
 # sim.sh: some seeds of the simulator; the same seed, and its file, end in the
 # same state; a rule that is removed is seen, and its run made short. SEEDS=A..B
 # sets which seeds.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-BUILD=${BUILD:-$PWD/build}
-sim=$BUILD/edgecrdt-sim
-base=/dev/shm
-[ -w $base ] || base=/tmp
-tmp=$(mktemp -d $base/edgecrdt-simtest.XXXXXX)
-trap 'rm -rf "$tmp"' EXIT
+. "$(dirname "$0")/lib.sh"
 export TEST_TMPDIR=$tmp
-cases=0 failed=0
-
-check() { # what, command...
-    local what=$1
-    shift
-    cases=$((cases + 1))
-    if "$@" >"$tmp/log" 2>&1; then
-        echo "ok $cases - $what"
-        return
-    fi
-    failed=$((failed + 1))
-    sed 's/^/# /' "$tmp/log" | tail -n 40
-    echo "not ok $cases - $what"
-}
 
 seeds() {
-    "$sim" run --seeds "${SEEDS:-1..60}" --replicas 4
+    "$SIM" run --seeds "${SEEDS:-1..60}" --replicas 4
 }
 
 state() { # seed or file: its final state
-    "$sim" replay "$1" | sed -n 's/^final state //p'
+    "$SIM" replay "$1" | sed -n 's/^final state //p'
 }
 
 same_state() {
-    "$sim" replay 5 --write "$tmp/5.json" || return
+    "$SIM" replay 5 --write "$tmp/5.json" || return
     [ -n "$(state 5)" ] && [ "$(state 5)" = "$(state 5)" ] &&
         [ "$(state 5)" = "$(state "$tmp/5.json")" ] &&
         [ "$(state 5)" != "$(state 6)" ]
@@ -43,11 +22,11 @@ same_state() {
 
 # 2 is a sentence on stderr and nothing else.
 usage() {
-    "$sim" replay "$tmp/none.json"
+    "$SIM" replay "$tmp/none.json"
     [ $? -eq 2 ] || return
-    "$sim" run --seeds 3..1
+    "$SIM" run --seeds 3..1
     [ $? -eq 2 ] || return
-    "$sim" run --profile nonsense
+    "$SIM" run --profile nonsense
     [ $? -eq 2 ]
 }
 
@@ -77,7 +56,7 @@ short() {
     "$tmp/broken" min "$seed" -o "$tmp/min.json" || return
     "$tmp/broken" replay "$tmp/min.json"
     [ $? -eq 1 ] || return
-    "$sim" replay "$tmp/min.json" || return
+    "$SIM" replay "$tmp/min.json" || return
     [ "$(grep -c '"do"' "$tmp/min.json")" -le 10 ]
 }
 
@@ -86,5 +65,4 @@ check 'a seed, and its file, end in one state' same_state
 check 'what cannot be run is refused' usage
 check 'a rule that is removed is seen' found
 check 'its run becomes ten steps at most, which pass with the rule' short
-echo "1..$cases"
-[ $failed -eq 0 ]
+finish

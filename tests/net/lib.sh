@@ -1,16 +1,10 @@
 #!/bin/bash
 # lib.sh: what the network tests share: nodes with keys, stores and relays on
 # loopback, and TAP lines. Sourced; BUILD names the build folder.
-set -u
-cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
-BUILD=${BUILD:-$PWD/build}
+. "$(dirname "${BASH_SOURCE[0]}")/../tap.sh"
 H=$BUILD/tests/net/net_helper
 D=$BUILD/edgecrdtd
-base=/dev/shm
-[ -w $base ] || base=/tmp
-tmp=$(mktemp -d $base/edgecrdt-net.XXXXXX)
 declare -A key pid conf
-cases=0 failed=0
 
 clean_up() {
     local n
@@ -23,7 +17,8 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# check WHAT COMMAND...: one case; on failure the end of each log is shown.
+# check WHAT COMMAND...: one case, which may print comments; on failure the end
+# of each log is shown.
 check() {
     local what=$1 n
     shift
@@ -37,12 +32,6 @@ check() {
     for n in "${!pid[@]}"; do
         tail -n 8 "$tmp/$n.log" 2>/dev/null | sed "s/^/# $n: /"
     done
-}
-
-finish() {
-    echo "1..$cases"
-    [ $failed -eq 0 ]
-    exit
 }
 
 free_port() {
