@@ -137,13 +137,7 @@ static void disk_filled_by_others(void **state) {
     int n = 0, rc;
     for (; n < 50; n++)
         assert_ok(put(s, n, 5000));
-    char block[4096] = {0};
-    FILE *hog = fopen(path_join(mnt, "hog"), "w");
-    assert_non_null(hog);
-    setvbuf(hog, NULL, _IONBF, 0);
-    while (fwrite(block, sizeof block, 1, hog) == 1)
-        continue;
-    fclose(hog);
+    kit_fill_disk(mnt);
     while ((rc = put(s, n, 5000)) == 0)
         n++;
     assert_code(ECRDT_EFULL, rc);

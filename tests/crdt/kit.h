@@ -125,6 +125,21 @@ static inline void kit_expect(size_t i, const char *key, const char *want) {
     ecrdt_abort(t);
 }
 
+/* How many concurrent values a register has. */
+static inline size_t kit_siblings(size_t i, const char *key) {
+    ecrdt_entry row;
+    ecrdt_txn *t = kit_read(i);
+    ecrdt_iter *it =
+        assert_handle(ecrdt_reg_siblings(t, KIT_B, slice_str(key)));
+    size_t n = 0;
+    int rc;
+    while ((rc = ecrdt_next(it, &row)) == 1)
+        n++;
+    assert_ok(rc);
+    ecrdt_abort(t);
+    return n;
+}
+
 /* ---- inside ----------------------------------------------------------------
  */
 

@@ -6,18 +6,6 @@
 #include "crdt/door.h"
 #include "tests/crdt/forge.h"
 
-static size_t siblings(size_t i, const char *key) {
-    ecrdt_txn *t = kit_read(i);
-    ecrdt_iter *it =
-        assert_handle(ecrdt_reg_siblings(t, KIT_B, slice_str(key)));
-    ecrdt_entry e;
-    size_t n = 0;
-    while (ecrdt_next(it, &e) == 1)
-        n++;
-    ecrdt_abort(t);
-    return n;
-}
-
 static void core_of(size_t i) {
     replica_core(kit(i), true);
 }
@@ -66,7 +54,7 @@ static struct chunk_report give(size_t i, const char *key, uint32_t from,
 static void others_keep_them(void **state) {
     (void)state;
     give(0, "k", 0, 17, 3);
-    assert_int_equal(siblings(0, "k"), 17);
+    assert_int_equal(kit_siblings(0, "k"), 17);
     assert_int_equal(kit_seq(0), 0);
     kit_sound(0);
 }
@@ -75,10 +63,10 @@ static void a_core_keeps_sixteen(void **state) {
     (void)state;
     core_of(0);
     give(0, "k", 0, 16, 3);
-    assert_int_equal(siblings(0, "k"), 16);
+    assert_int_equal(kit_siblings(0, "k"), 16);
     assert_int_equal(kit_seq(0), 0);
     give(0, "k", 16, 17, 3);
-    assert_int_equal(siblings(0, "k"), 1);
+    assert_int_equal(kit_siblings(0, "k"), 1);
     assert_int_equal(kit_seq(0), 1);
     kit_sound(0);
 }
@@ -96,7 +84,7 @@ static void it_stands_for_the_winner(void **state) {
     assert_int_equal(who.wall_ms, 1016);
     ecrdt_abort(t);
     kit_pull(1, 0);
-    assert_int_equal(siblings(1, "k"), 1);
+    assert_int_equal(kit_siblings(1, "k"), 1);
     kit_same_digest(0, 1);
     kit_set(1, "k", "later"); /* an ordinary event above it */
     kit_pull(0, 1);
@@ -198,7 +186,7 @@ static void cores_in_lockstep_come_to_rest(void **state) {
     lockstep();
     assert_int_equal(events(), made);
     for (size_t i = 0; i < CORES; i++) {
-        assert_true(siblings(i, "k") <= MERGE_SIBLINGS);
+        assert_true(kit_siblings(i, "k") <= MERGE_SIBLINGS);
         kit_same_digest(0, i);
         kit_sound(i);
     }
@@ -209,16 +197,16 @@ static void ten_thousand(void **state) {
     (void)state;
     enum { N = 10000 };
     give(0, "k", 0, N, 1024);
-    assert_int_equal(siblings(0, "k"), N);
+    assert_int_equal(kit_siblings(0, "k"), N);
     assert_int_equal(kit_seq(0), 0);
     kit_pull(1, 0); /* by our own build */
-    assert_int_equal(siblings(1, "k"), N);
+    assert_int_equal(kit_siblings(1, "k"), N);
     kit_same_digest(0, 1);
     core_of(2);
     kit_pull(2, 0);
-    assert_int_equal(siblings(2, "k"), 1);
+    assert_int_equal(kit_siblings(2, "k"), 1);
     kit_pull(0, 2);
-    assert_int_equal(siblings(0, "k"), 1);
+    assert_int_equal(kit_siblings(0, "k"), 1);
     kit_same_digest(0, 2);
     for (size_t i = 0; i < 3; i++)
         kit_sound(i);
@@ -246,7 +234,7 @@ static void ten_thousand_arrive_at_a_core(void **state) {
     assert_ok(ecrdt_commit(t));
     buf_free(&all);
     assert_int_equal(r.events, N);
-    assert_true(siblings(0, "k") <= MERGE_SIBLINGS);
+    assert_true(kit_siblings(0, "k") <= MERGE_SIBLINGS);
     assert_true(kit_seq(0) <= N / 15);
     kit_sound(0);
 }
@@ -257,12 +245,12 @@ static void too_many_bytes_for_a_chunk(void **state) {
     enum { N = MERGE_BYTES / ECRDT_MAX_VALUE };
     for (uint32_t i = 0; i < N; i += 8)
         give(0, "k", i, i + 8, ECRDT_MAX_VALUE);
-    assert_int_equal(siblings(0, "k"), N);
+    assert_int_equal(kit_siblings(0, "k"), N);
     assert_int_equal(kit_seq(0), 0);
     kit_pull(1, 0);
     kit_same_digest(0, 1);
     give(0, "k", N, N + 1, ECRDT_MAX_VALUE);
-    assert_int_equal(siblings(0, "k"), 1);
+    assert_int_equal(kit_siblings(0, "k"), 1);
     assert_int_equal(kit_seq(0), 1);
     kit_pull(1, 0);
     kit_same_digest(0, 1);

@@ -7,6 +7,7 @@
 #include "tests/support/test.h"
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -129,6 +130,24 @@ static inline int kit_end(struct kit_proc *p, int sig) {
     assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
     close(p->up);
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Permissions of a file or folder. */
+static inline unsigned kit_mode(const char *path) {
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mode & 07777;
+}
+
+/* Fills the disk that a folder is on by a file "hog" in it. */
+static inline void kit_fill_disk(const char *folder) {
+    char block[4096] = {0};
+    FILE *hog = fopen(path_join(folder, "hog"), "w");
+    assert_non_null(hog);
+    setvbuf(hog, NULL, _IONBF, 0);
+    while (fwrite(block, sizeof block, 1, hog) == 1)
+        continue;
+    fclose(hog);
 }
 
 /* The last error's sentence holds part. */

@@ -4,23 +4,17 @@
 #include "tests/lib/scratch.h"
 #include <sys/stat.h>
 
-static unsigned mode_of(const char *name) {
-    struct stat st;
-    assert_int_equal(stat(path_join(dir, name), &st), 0);
-    return st.st_mode & 0777;
-}
-
 static void modes_whatever_the_umask(void **state) {
     (void)state;
     mode_t was = umask(077);
     db_close(kit_open(dir, &kit_conf));
     umask(was);
-    assert_int_equal(mode_of("data.mdb"), 0660);
-    assert_int_equal(mode_of("lock.mdb"), 0660);
+    assert_int_equal(kit_mode(path_join(dir, "data.mdb")), 0660);
+    assert_int_equal(kit_mode(path_join(dir, "lock.mdb")), 0660);
     /* What someone changed on purpose stays. */
     assert_int_equal(chmod(path_join(dir, "data.mdb"), 0666), 0);
     db_close(kit_open(dir, &kit_conf));
-    assert_int_equal(mode_of("data.mdb"), 0666);
+    assert_int_equal(kit_mode(path_join(dir, "data.mdb")), 0666);
 }
 
 static void read_only(void **state) {

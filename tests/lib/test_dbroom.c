@@ -34,17 +34,6 @@ static uint64_t disk_left(void) {
     return fs.f_bavail * fs.f_frsize;
 }
 
-/* Fills the disk by a file beside the environment. */
-static void fill_disk(void) {
-    char block[4096] = {0};
-    FILE *f = fopen(path_join(mnt, "hog"), "w");
-    assert_non_null(f);
-    setvbuf(f, NULL, _IONBF, 0);
-    while (fwrite(block, sizeof block, 1, f) == 1)
-        continue;
-    fclose(f);
-}
-
 /* As the CRDT does: a short record takes the place of the value. */
 static int delete (struct db *db, const char *key) {
     struct db_txn *t;
@@ -123,7 +112,7 @@ static void disk_is_filled_by_others(void **state) {
     struct db *db = kit_open(mnt, &kit_conf);
     for (int i = 0; i < 100; i++)
         assert_ok(kit_put(db, DB_ITEMS, key_no(i), 'x', 5000));
-    fill_disk();
+    kit_fill_disk(mnt);
     int n = 100, rc;
     while ((rc = kit_put(db, DB_ITEMS, key_no(n), 'x', 5000)) == 0)
         n++;
@@ -147,7 +136,7 @@ static void nothing_can_be_made(void **state) {
     (void)state;
     if (!small_disk())
         skip();
-    fill_disk();
+    kit_fill_disk(mnt);
     struct db *db;
     struct os_lock *lock;
     assert_code(ECRDT_EFULL, db_open(&db, mnt, &kit_conf));
@@ -168,14 +157,14 @@ static void opened_on_a_full_disk(void **state) {
     for (int i = 0; i < 50; i++)
         assert_ok(kit_put(db, DB_ITEMS, key_no(i), 'x', 5000));
     db_close(db);
-    fill_disk();
+    kit_fill_disk(mnt);
     db = kit_open(mnt, &kit_conf);
     check_all(db, 0, 50, 5000);
     for (int i = 0; i < 50; i++)
         assert_ok(delete (db, key_no(i)));
     db_close(db);
     assert_int_equal(unlink(path_join(mnt, "lock.mdb")), 0);
-    fill_disk();
+    kit_fill_disk(mnt);
     /* A missing lock file cannot be made: an error, where LMDB is killed. */
     assert_code(ECRDT_EFULL, db_open(&db, mnt, &kit_conf));
     kit_says("lock file");

@@ -8,12 +8,6 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-static unsigned mode_of(const char *path) {
-    struct stat st;
-    assert_int_equal(stat(path, &st), 0);
-    return st.st_mode & 07777;
-}
-
 static void clocks(void **state) {
     (void)state;
     uint64_t wall = os_wall_ms(), mono = os_mono_ms();
@@ -58,11 +52,11 @@ static void folders(void **state) {
     assert_ok(os_make_folder(path, 02770, &made));
     umask(was);
     assert_true(made);
-    assert_int_equal(mode_of(path), 02770);
+    assert_int_equal(kit_mode(path), 02770);
     assert_int_equal(chmod(path, 0700), 0);
     assert_ok(os_make_folder(path, 02770, &made));
     assert_false(made);
-    assert_int_equal(mode_of(path), 0700); /* not ours to change */
+    assert_int_equal(kit_mode(path), 0700); /* not ours to change */
     assert_int_equal(os_folder_empty(path), 1);
     file_write(path_join(path, "f"), "", 0);
     assert_int_equal(os_folder_empty(path), 0);
@@ -95,12 +89,12 @@ static void files(void **state) {
     mode_t was = umask(077);
     assert_ok(os_open_file(dir, "f", 0660, true, &fd));
     umask(was);
-    assert_int_equal(mode_of(path), 0660);
+    assert_int_equal(kit_mode(path), 0660);
     assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     close(fd);
     assert_int_equal(chmod(path, 0600), 0);
     assert_ok(os_open_file(dir, "f", 0660, true, &fd));
-    assert_int_equal(mode_of(path), 0600);
+    assert_int_equal(kit_mode(path), 0600);
     close(fd);
     errno = 0;
     assert_code(ECRDT_ENOENT,
