@@ -65,18 +65,10 @@ static int find_bases(const struct chunk *c, struct bases *b) {
     return ECRDT_OK;
 }
 
-static size_t shared(slice a, slice b) {
-    const uint8_t *p = a.data, *q = b.data;
-    size_t n = 0;
-    while (n < a.len && n < b.len && p[n] == q[n])
-        n++;
-    return n;
-}
-
 static void encode_item(struct buf *out, const struct chunk *c,
                         const struct bases *b, const struct chunk_item *it,
                         slice prev) {
-    size_t same = shared(prev, it->id);
+    size_t same = slice_shared(prev, it->id);
     pack_array(out, ITEM_FIXED + EVENT_FIELDS * it->count);
     pack_uint(out, same);
     pack_bin(out,

@@ -46,20 +46,12 @@ int fp_add_clock(struct fp *m, const struct vv *clk, uint32_t *no) {
     return vv_copy(&m->clks[*no], clk);
 }
 
-static size_t shared(slice a, slice b) {
-    const uint8_t *p = a.data, *q = b.data;
-    size_t n = 0;
-    while (n < a.len && n < b.len && p[n] == q[n])
-        n++;
-    return n;
-}
-
 static void encode_part(struct buf *out, const struct fp *m, size_t i,
                         bool sums) {
     static const struct item_id lowest;
     const struct fp_part *p = &m->parts[i];
     slice lo = item_id_slice(&p->lo), hi = item_id_slice(&p->hi);
-    size_t same = shared(item_id_slice(i ? &p[-1].lo : &lowest), lo);
+    size_t same = slice_shared(item_id_slice(i ? &p[-1].lo : &lowest), lo);
     pack_array(out, PART_FIELDS + (sums ? SUM_FIELDS : 0));
     pack_uint(out, same);
     pack_bin(out, slice_of(p->lo.b + same, lo.len - same));

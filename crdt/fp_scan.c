@@ -97,10 +97,7 @@ static bool full(const struct fp_scan *s, slice id) {
 
 /* The shortest bound that parts id from the item before it. */
 static slice bound_before(const struct fp_scan *s, slice id) {
-    const uint8_t *p = s->last.b, *q = id.data;
-    size_t n = 0;
-    while (n < s->last.len && n < id.len && p[n] == q[n])
-        n++;
+    size_t n = slice_shared(item_id_slice(&s->last), id);
     return slice_of(id.data, n < id.len ? n + 1 : id.len);
 }
 

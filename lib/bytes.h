@@ -28,6 +28,15 @@ static inline bool slice_starts(slice a, slice prefix) {
            (prefix.len == 0 || !memcmp(a.data, prefix.data, prefix.len));
 }
 
+/* How many bytes both begin with. */
+static inline size_t slice_shared(slice a, slice b) {
+    const uint8_t *p = a.data, *q = b.data;
+    size_t n = 0;
+    while (n < a.len && n < b.len && p[n] == q[n])
+        n++;
+    return n;
+}
+
 static inline uint16_t load16(const void *p) {
     const uint8_t *b = p;
     return (uint16_t)(b[0] << 8 | b[1]);

@@ -40,6 +40,11 @@ static void slices_start(void **state) {
     assert_true(slice_starts(abc, abc));
     assert_false(slice_starts(abc, slice_str("abcd")));
     assert_false(slice_starts(abc, slice_str("b")));
+    assert_int_equal(slice_shared(abc, slice_str("")), 0);
+    assert_int_equal(slice_shared(abc, slice_str("xbc")), 0);
+    assert_int_equal(slice_shared(abc, slice_str("abx")), 2);
+    assert_int_equal(slice_shared(abc, abc), 3);
+    assert_int_equal(slice_shared(slice_str("abcd"), abc), 3);
 }
 
 static void numbers_are_big_endian(void **state) {
