@@ -4,7 +4,7 @@
  * Without the flag the same files show what LMDB alone lets through.
  * DAMAGED_FILES=N says how many. Each is tried in a process of its own. */
 #include "tests/crash/scratch.h"
-#include "tests/lib/image.h"
+#include "tests/lib/damage.h"
 
 enum {
     FILES = 150,
@@ -18,7 +18,6 @@ enum {
     SECTOR = 512
 };
 
-static uint8_t *bytes;
 static size_t used;
 static unsigned wanted = FILES;
 
@@ -95,26 +94,11 @@ static int setup(void **state) {
     wanted = n ? (unsigned)atoi(n) : FILES;
     store_make(state);
     make_store();
-    image_take("s/data.mdb");
-    bytes = malloc(image_len);
-    return bytes ? 0 : 1;
-}
-
-static int teardown(void **state) {
-    free(bytes);
-    return image_remove(state);
+    return damage_setup("s/data.mdb");
 }
 
 /* ---- one trial, in a child ------------------------------------------------
  */
-
-enum outcome { HARMLESS, AT_OPEN, NOTICED, WRONG, SIGNAL, OUTCOMES };
-static const char *const outcomes[OUTCOMES] = {
-    "without effect", "refused at open", "an error later", "SILENTLY WRONG",
-    "SIGNAL"};
-struct counts {
-    unsigned n[OUTCOMES];
-};
 
 /* rc of a read, and whether what it gave is right. */
 static void note(enum outcome *found, int rc, bool right) {
@@ -197,6 +181,8 @@ static void write_some(ecrdt_store *s) {
     }
 }
 
+static uint32_t checked = ECRDT_CHECK, unchecked; /* flags */
+
 static int trial(void *arg) {
     const uint32_t *flags = arg;
     ecrdt_store *s = crash_open(store, *flags);
@@ -239,21 +225,6 @@ static size_t damage(enum damage kind, struct rng *r, size_t *at) {
     return image_len;
 }
 
-static enum outcome try_file(size_t n, uint32_t flags, struct counts *c) {
-    file_write(file, bytes, n);
-    int rc = kit_child(trial, &flags);
-    enum outcome o = rc >= SIGNAL ? SIGNAL : (enum outcome)rc;
-    c->n[o]++;
-    return o;
-}
-
-static void show(const char *what, const struct counts *c) {
-    printf("# %-28s", what);
-    for (int i = 0; i < OUTCOMES; i++)
-        printf(" %5u %s%s", c->n[i], outcomes[i], i + 1 < OUTCOMES ? "," : "");
-    printf("\n");
-}
-
 static void add(struct counts *sum, const struct counts *c) {
     for (int i = 0; i < OUTCOMES; i++)
         sum->n[i] += c->n[i];
@@ -267,17 +238,17 @@ static void checked_at_open(void **state) {
     for (unsigned i = 0; i < wanted; i++) {
         enum damage kind = i % 3 ? BIT : (enum damage)(i / 3 % DAMAGES);
         size_t at, n = damage(kind, &r, &at);
-        enum outcome o = try_file(n, ECRDT_CHECK, &c[kind]);
+        enum outcome o = damage_try(n, trial, &checked, &c[kind]);
         if (o >= WRONG)
             printf("# %s at 0x%zx: %s\n", damages[kind], at, outcomes[o]);
-        try_file(n, 0, &alone);
+        damage_try(n, trial, &unchecked, &alone);
     }
     for (int i = 0; i < DAMAGES; i++) {
-        show(damages[i], &c[i]);
+        damage_show(damages[i], &c[i]);
         add(&all, &c[i]);
     }
-    show("all, with ECRDT_CHECK", &all);
-    show("all, without", &alone);
+    damage_show("all, with ECRDT_CHECK", &all);
+    damage_show("all, without", &alone);
     assert_int_equal(all.n[SIGNAL], 0);
     assert_int_equal(all.n[WRONG], 0);
     assert_true(all.n[AT_OPEN] + all.n[NOTICED] > wanted / 2);
@@ -299,9 +270,9 @@ static void other_files(void **state) {
         size_t n = rng_below(&r, sizeof junk);
         rng_bytes(&r, junk, sizeof junk);
         file_write(name, junk, n);
-        try_file(image_len, 0, &c);
+        damage_try(image_len, trial, &unchecked, &c);
     }
-    show("files beside it overwritten", &c);
+    damage_show("files beside it overwritten", &c);
     assert_int_equal(c.n[HARMLESS], wanted / 5);
 }
 
@@ -310,5 +281,5 @@ int main(void) {
         cmocka_unit_test(checked_at_open),
         cmocka_unit_test(other_files),
     };
-    return TEST_RUN_WITH(tests, setup, teardown);
+    return TEST_RUN_WITH(tests, setup, damage_teardown);
 }

@@ -3,11 +3,10 @@
  * what LMDB makes impossible to notice is measured and bounded: it follows
  * pointers inside a page before anyone can check that page. LMDB alone:
  * 221 signals and 241 silent of 1,500 (research/reliability.md A2). */
-#include "tests/lib/image.h"
+#include "tests/lib/damage.h"
 
 enum { ITEMS = 3000, FEW = 100, LARGE = 20000, FLIPS = 600, CUTS = 300 };
 
-static uint8_t *bytes;
 static size_t used;
 static const struct db_conf conf = {.max_bytes = 64 << 20,
                                     .max_readers = 16,
@@ -60,23 +59,11 @@ static int setup(void **state) {
     used = st.bytes_used;
     db_close(db);
     buf_free(&v);
-    image_take("data.mdb");
-    bytes = malloc(image_len);
-    return bytes ? 0 : 1;
-}
-
-static int teardown(void **state) {
-    free(bytes);
-    return image_remove(state);
+    return damage_setup("data.mdb");
 }
 
 /* ---- one trial, in a child ------------------------------------------------
  */
-
-enum outcome { HARMLESS, AT_OPEN, NOTICED, WRONG, SIGNAL, OUTCOMES };
-struct counts {
-    unsigned n[OUTCOMES];
-};
 
 static enum outcome worse(enum outcome was, int rc, bool right) {
     enum outcome is = rc < 0 ? NOTICED : rc == 1 && right ? HARMLESS : WRONG;
@@ -155,30 +142,16 @@ static int trial(void *arg) {
     return (int)found;
 }
 
-static enum outcome try_file(size_t n, bool writes, struct counts *c) {
-    file_write(file, bytes, n);
-    int rc = kit_child(trial, &writes);
-    enum outcome o = rc >= SIGNAL ? SIGNAL : (enum outcome)rc;
-    c->n[o]++;
-    return o;
-}
-
-static void show(const char *what, const struct counts *c) {
-    printf("# %s: %u without effect, %u noticed at open, %u later, %u silently "
-           "wrong, %u signals\n",
-           what, c->n[HARMLESS], c->n[AT_OPEN], c->n[NOTICED], c->n[WRONG],
-           c->n[SIGNAL]);
-}
-
 /* A file that lost its end is refused, whatever its length. */
 static void cut_off_files(void **state) {
     (void)state;
     struct rng r = rng_seed();
     struct counts c = {0};
+    bool writes = false;
     memcpy(bytes, image, image_len);
     for (int i = 0; i < CUTS; i++)
-        try_file(rng_below(&r, used), false, &c);
-    show("cut off", &c);
+        damage_try(rng_below(&r, used), trial, &writes, &c);
+    damage_show("cut off", &c);
     assert_int_equal(c.n[AT_OPEN], CUTS);
 }
 
@@ -190,13 +163,12 @@ static void flips(bool writes) {
         size_t at = rng_below(&r, used);
         uint8_t bit = (uint8_t)(1 << rng_below(&r, 8));
         bytes[at] ^= bit;
-        enum outcome o = try_file(image_len, writes, &c);
+        enum outcome o = damage_try(image_len, trial, &writes, &c);
         bytes[at] ^= bit;
         if (o >= WRONG)
-            printf("# byte 0x%zx bit 0x%x: %s\n", at, bit,
-                   o == WRONG ? "silently wrong" : "signal");
+            printf("# byte 0x%zx bit 0x%x: %s\n", at, bit, outcomes[o]);
     }
-    show(writes ? "flipped, then written to" : "flipped", &c);
+    damage_show(writes ? "flipped, then written to" : "flipped", &c);
     /* A few in a thousand are LMDB's: see docs/decisions. */
     assert_in_range(c.n[WRONG], 0, FLIPS / 100);
     assert_in_range(c.n[SIGNAL], 0, FLIPS / 100);
@@ -282,5 +254,5 @@ int main(void) {
         cmocka_unit_test(flipped_rows),
         cmocka_unit_test(cut_while_open),
     };
-    return TEST_RUN_WITH(tests, setup, teardown);
+    return TEST_RUN_WITH(tests, setup, damage_teardown);
 }
