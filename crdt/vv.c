@@ -44,7 +44,9 @@ static int resize_at(struct vv *v, size_t at, size_t was, size_t is) {
     int rc = alloc_grow(&v->e, &v->cap, v->n - was + is, sizeof *v->e);
     if (rc < 0)
         return rc;
-    memmove(v->e + at + is, v->e + at + was, (v->n - at - was) * sizeof *v->e);
+    size_t behind = v->n - at - was;
+    if (behind) /* else e may be NULL */
+        memmove(v->e + at + is, v->e + at + was, behind * sizeof *v->e);
     v->n = v->n - was + is;
     return ECRDT_OK;
 }
