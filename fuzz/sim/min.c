@@ -24,10 +24,11 @@ static void kind_of(const char *text, char out[64]) {
 }
 
 /* Does it break as it did at first? Then it is the best one; p is taken over
- * or freed. */
+ * or freed. Steps that now name nobody go: a file must not have them. */
 static bool try(struct min *m, struct plan *p) {
     struct one one = {.plan = p, .until = -1, .command = "min"};
     char want[64], got[64];
+    plan_prune(p);
     m->tries++;
     bool same =
         one_fork(&m->slot, &one) == 0 && m->slot.out->exit == m->found.exit;

@@ -134,7 +134,15 @@ struct plan_step *plan_add(struct plan *p, enum plan_do what, unsigned r,
  * many. */
 int plan_name(struct plan *p, const void *name, size_t len);
 
-/* One line about a step, for people. */
+/* plan_who.c: are the replicas that each step names there when its turn comes?
+ * 0, or ECRDT_EINVAL with a sentence that names step and value. */
+int plan_check(const struct plan *p);
+
+/* Leaves out the steps at or with replicas that are not there by then, which
+ * would do nothing. */
+void plan_prune(struct plan *p);
+
+/* plan.c: one line about a step, for people. */
 void plan_say(const struct plan *p, const struct plan_step *s, char *out,
               size_t size);
 

@@ -13,6 +13,7 @@
  * All members but replicas and steps may be left out. */
 #include "fuzz/sim/plan.h"
 #include "lib/err.h"
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 
@@ -142,15 +143,13 @@ static bool read_op(struct plan *p, const json_t *v, struct plan_op *op) {
     return true;
 }
 
-static bool read_step(struct plan *p, const json_t *v) {
+static bool read_step(struct plan *p, const json_t *v, unsigned r) {
     const json_t *ops = json_object_get(v, "ops");
     int what = number_of(json_string_value(json_object_get(v, "do")),
                          plan_do_name, PLAN_KINDS);
-    int64_t r = integer(v, "at", 0);
-    struct plan_step *s = what < 0 || r < 0 || r >= NET_NODES
-                              ? NULL
-                              : plan_add(p, (enum plan_do)what, (unsigned)r,
-                                         json_array_size(ops));
+    struct plan_step *s =
+        what < 0 ? NULL
+                 : plan_add(p, (enum plan_do)what, r, json_array_size(ops));
     if (!s || s->n_ops != json_array_size(ops))
         return false;
     s->n = (uint32_t)integer(v, "n", (int64_t)p->n_steps - 1);
@@ -172,7 +171,7 @@ static bool read_replica(struct plan *p, unsigned r, const json_t *v) {
     p->at[r].level = (uint8_t)n;
     for (size_t i = 0; i < json_array_size(dials); i++) {
         int64_t o = json_integer_value(json_array_get(dials, i));
-        if (o < 0 || o >= PLAN_REPLICAS || o == r)
+        if (o < 0 || o >= p->replicas || o == r)
             return false;
         p->at[r].dials |= 1u << o;
     }
@@ -184,6 +183,22 @@ static int bad(const char *path, const char *what, size_t at) {
                    "%s: %s number %zu (from 0) is not one; see "
                    "docs/simulator.md",
                    path, what, at);
+}
+
+static int read_steps(struct plan *p, const json_t *steps, const char *path) {
+    for (size_t i = 0; i < json_array_size(steps); i++) {
+        const json_t *v = json_array_get(steps, i);
+        int64_t r = integer(v, "at", 0);
+        if (r < 0 || r >= NET_NODES)
+            return err_set(ECRDT_EINVAL,
+                           "%s: step number %zu (from 0) cannot have \"at\": "
+                           "%lld: replicas are numbered from 0 to %d",
+                           path, i, (long long)r, NET_NODES - 1);
+        if (!read_step(p, v, (unsigned)r))
+            return bad(path, "step", i);
+    }
+    int rc = plan_check(p);
+    return rc < 0 ? err_set(rc, "%s: %s", path, ecrdt_errmsg()) : ECRDT_OK;
 }
 
 static int read_all(struct plan *p, const json_t *v, const char *path) {
@@ -211,16 +226,24 @@ static int read_all(struct plan *p, const json_t *v, const char *path) {
             return bad(path, "replica", i);
     if (plan_name(p, "", 0) < 0)
         return ECRDT_ENOMEM;
-    for (size_t i = 0; i < json_array_size(steps); i++)
-        if (!read_step(p, json_array_get(steps, i)))
-            return bad(path, "step", i);
-    return ECRDT_OK;
+    return read_steps(p, steps, path);
 }
 
 int plan_read(struct plan *p, const char *path) {
     json_error_t e;
-    json_t *v = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
+    FILE *f = fopen(path, "re");
+    json_t *v = f ? json_loadf(f, JSON_REJECT_DUPLICATES, &e) : NULL;
+    int unread = !f || ferror(f) ? errno : 0;
+    if (f)
+        fclose(f);
     *p = (struct plan){0};
+    if (unread) {
+        json_decref(v);
+        return err_set(ECRDT_EINVAL,
+                       "cannot read the plan %s: %s; give a seed (a number), "
+                       "or a file as `replay SEED --write FILE` makes it",
+                       path, strerror(unread));
+    }
     if (!v)
         return err_set(ECRDT_EINVAL, "%s:%d: %s", path, e.line, e.text);
     int rc = read_all(p, v, path);

@@ -340,5 +340,5 @@ int plan_make(struct plan *p, const struct plan_wish *wish) {
     swarm(&m, profiles[i].kinds);
     names(&m);
     steps(&m);
-    return p->n_names ? ECRDT_OK : ECRDT_ENOMEM;
+    return p->n_names ? plan_check(p) : ECRDT_ENOMEM;
 }
