@@ -17,7 +17,7 @@ static const struct {
     {"min", sim_min, "SEED|FILE [-o FILE]",
      "looks for fewer steps that break the same"},
     {"report", sim_report, "JOURNAL [-o FILE.html]",
-     "draws what a run wrote with --journal as one page"},
+     "draws what replay wrote with --journal as one page"},
     {"trace", sim_trace, "FILE.jsonl...",
      "runs histories of any system through real stores (docs/traces.md)"},
     {NULL, NULL, NULL, NULL},

@@ -90,7 +90,8 @@ __attribute__((format(printf, 2, 3))) static bool bad(const struct reader *in,
     va_start(args, fmt);
     vfprintf(stderr, fmt, args);
     va_end(args);
-    fputs("; a journal is what `edgecrdt-sim run --journal FILE` writes\n",
+    fputs("; a journal is what `edgecrdt-sim replay SEED --journal "
+          "FILE` writes\n",
           stderr);
     return false;
 }

@@ -7,7 +7,7 @@
 
 static int usage(void) {
     fputs("usage: edgecrdt-sim report JOURNAL [-o FILE.html]\n"
-          "Draws what run or replay wrote with --journal as one page "
+          "Draws what replay wrote with --journal as one page "
           "(report.html) that needs no network.\n",
           stderr);
     return SIM_USAGE;

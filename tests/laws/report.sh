@@ -83,6 +83,7 @@ refused 'bad:1: the first line must be of kind run' 1d
 refused 'bad:1: the first line must be of kind run' '1s/l":1/l":2/'
 refused 'bad:1: the first line must have seed' '1s/"replicas":3/"replicas":33/'
 refused 'bad:3: this is not JSON' '3s/$/}/'
+check '  and told what makes a journal' says 'replay SEED --journal FILE'
 refused 'bad:3: "t" must be' '3s/"t":0/"t":-1/'
 refused 'bad:5: "t" must be a number from 0 to 2^53, and never goes back' \
     '5s/"t":1/"t":0/'
