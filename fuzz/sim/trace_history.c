@@ -297,6 +297,16 @@ static const struct verb *find_verb(struct parse *p, const char *place,
     return NULL;
 }
 
+/* A step's replica; false, with a sentence if it is only an unknown one. */
+static bool step_replica(struct parse *p, const char *place,
+                         const json_t *value, size_t *out) {
+    bool found = find_replica(p->h, value, out);
+    if (!found && json_is_string(value))
+        bad(p, "%s is %s, which is not one of \"replicas\"", place,
+            excerpt_of(value).s);
+    return found;
+}
+
 static bool step_argument(struct parse *p, const char *place,
                           enum argument kind, const json_t *arg,
                           struct step *s) {
@@ -309,7 +319,7 @@ static bool step_argument(struct parse *p, const char *place,
                                                         : ECRDT_MAX_ELEM);
         return s->text != NULL;
     case REPLICA:
-        return find_replica(p->h, arg, &s->to) && s->to != s->at;
+        return step_replica(p, place, arg, &s->to) && s->to != s->at;
     case AMOUNT:
     case CLOCK_MS:
         s->num = json_integer_value(arg);
@@ -321,8 +331,10 @@ static bool step_argument(struct parse *p, const char *place,
 }
 
 static bool parse_step(struct parse *p, size_t i, const json_t *step) {
-    char place[PLACE];
+    char place[PLACE], at[PLACE], argument[PLACE];
     snprintf(place, sizeof place, "steps[%zu]", i);
+    snprintf(at, sizeof at, "steps[%zu][1]", i);
+    snprintf(argument, sizeof argument, "steps[%zu][2]", i);
     const struct verb *v = find_verb(p, place, step);
     if (!v)
         return false;
@@ -331,8 +343,8 @@ static bool parse_step(struct parse *p, size_t i, const json_t *step) {
     p->why[0] = '\0';
     size_t n = v->argument == NO_ARGUMENT ? 2 : 3;
     if (json_array_size(step) == n &&
-        find_replica(p->h, json_array_get(step, 1), &s->at) &&
-        step_argument(p, place, v->argument, json_array_get(step, 2), s))
+        step_replica(p, at, json_array_get(step, 1), &s->at) &&
+        step_argument(p, argument, v->argument, json_array_get(step, 2), s))
         return true;
     if (p->why[0]) /* said already */
         return false;

@@ -89,10 +89,15 @@ malformed 'steps[0] must begin with a verb of "orset" (add, rm, clear, sync)' \
 malformed 'steps[1]: "rm" takes a replica and an element' \
     "$(orset '["add","A","x"],["rm","A"]')"
 malformed "steps[0]: \"sync\" takes $two" "$(orset '["sync","A","A"]')"
-malformed "steps[0]: \"sync\" takes $two" "$(orset '["sync","A","C"]')"
-malformed 'steps[0] must be a string, an integer or a boolean; this is 1.5' \
+malformed 'steps[0][2] is "C", which is not one of "replicas"' \
+    "$(orset '["sync","A","C"]')"
+malformed 'steps[1][1] is "C", which is not one of "replicas"' \
+    "$(orset '["add","A","x"],["add","C","x"]')"
+malformed 'steps[0]: "add" takes a replica and an element' \
+    "$(orset '["add",1,"x"]')"
+malformed 'steps[0][2] must be a string, an integer or a boolean; this is 1.5' \
     "$(orset '["add","A",1.5]')"
-malformed 'steps[0] has 65540 bytes as JSON, 65536 are allowed' \
+malformed 'steps[0][2] has 65540 bytes as JSON, 65536 are allowed' \
     "$(orset '["add","A","'"$(printf '%065538d' 0)"'"]')"
 malformed 'views["A"] names the element "x" twice' \
     "$(orset '' '{"A":["x","x"],"B":[]}')"
