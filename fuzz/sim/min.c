@@ -36,7 +36,8 @@ static bool try(struct min *m, struct plan *p) {
     kind_of(m->slot.out->text, got);
     same = same && !strncmp(want, got, 12);
     if (isatty(2))
-        fprintf(stderr, "\r%zu steps, %u tries ", m->best.n_steps, m->tries);
+        fprintf(stderr, "\r%zu step%s, %u tries ", m->best.n_steps,
+                plural(m->best.n_steps), m->tries);
     if (!same) {
         plan_free(p);
         return false;
@@ -165,11 +166,11 @@ static int minimize(struct min *m, const char *out) {
         fprintf(stderr, "%s\n", ecrdt_errmsg());
         return SIM_INCONCLUSIVE;
     }
-    printf("%s\n%zu steps of %zu and %u replicas left after %u tries\n"
+    printf("%s\n%zu step%s of %zu and %u replicas left after %u tries\n"
            "    edgecrdt-sim replay %s --verbose --journal run.jsonl\n"
            "    edgecrdt-sim report run.jsonl -o report.html\n",
-           m->found.text, m->best.n_steps, was, m->best.replicas, m->tries,
-           out);
+           m->found.text, m->best.n_steps, plural(m->best.n_steps), was,
+           m->best.replicas, m->tries, out);
     return SIM_PASS;
 }
 
@@ -195,8 +196,8 @@ int sim_min(int argc, char **argv) {
         return usage();
     if (plan_load(&m.best, argv[optind - 1], &wish) < 0)
         return SIM_USAGE;
-    printf("seed %llu, %zu steps\n", (unsigned long long)m.best.seed,
-           m.best.n_steps);
+    printf("seed %llu, %zu step%s\n", (unsigned long long)m.best.seed,
+           m.best.n_steps, plural(m.best.n_steps));
     if (one_slot_open(&m.slot) < 0)
         return SIM_INCONCLUSIVE;
     int rc = minimize(&m, out);

@@ -81,8 +81,9 @@ int sim_replay(int argc, char **argv) {
         return usage();
     if (plan_load(&plan, r.what, &r.wish) < 0)
         return SIM_USAGE;
-    printf("seed %llu, %zu steps, %u replicas\n", (unsigned long long)plan.seed,
-           plan.n_steps, plan.replicas);
+    printf("seed %llu, %zu step%s, %u replicas\n",
+           (unsigned long long)plan.seed, plan.n_steps, plural(plan.n_steps),
+           plan.replicas);
     if (r.write && plan_write(&plan, r.write) < 0) {
         fprintf(stderr, "%s\n", ecrdt_errmsg());
         return SIM_INCONCLUSIVE;

@@ -106,8 +106,9 @@ static void progress(struct run *r, bool always) {
     if (!isatty(2) || (!always && now - r->shown_ms < PROGRESS_MS))
         return;
     r->shown_ms = now;
-    fprintf(stderr, "\r%llu seeds, %llu broken, %.1f seeds/s  ",
-            (unsigned long long)r->done, (unsigned long long)r->broken,
+    fprintf(stderr, "\r%llu seed%s, %llu broken, %.1f seeds/s  ",
+            (unsigned long long)r->done, plural(r->done),
+            (unsigned long long)r->broken,
             (double)r->done * 1000 / (double)(now - r->began_ms + 1));
 }
 
@@ -167,18 +168,19 @@ static void table(const struct run *r) {
 static void summary(struct run *r) {
     double s = (double)(senses_real_ms() - r->began_ms) / 1000;
     clear_progress();
-    printf("%llu seeds in %.1f s: %.1f a second; %llu events, %llu events of "
-           "the network, %.0f hours of virtual time, %llu runs repeated\n",
-           (unsigned long long)r->done, s, (double)r->done / s,
+    printf("%llu seed%s in %.1f s: %.1f a second; %llu events, %llu events of "
+           "the network, %.0f hours of virtual time, %llu run%s repeated\n",
+           (unsigned long long)r->done, plural(r->done), s, (double)r->done / s,
            (unsigned long long)r->fig.events,
            (unsigned long long)r->fig.net_events,
-           (double)r->fig.virtual_ms / 3600000, (unsigned long long)r->again);
+           (double)r->fig.virtual_ms / 3600000, (unsigned long long)r->again,
+           plural(r->again));
     table(r);
     printf("the slowest to come to rest took %.1f s of virtual time\n",
            (double)r->fig.settle_ms_most / 1000);
-    printf("%s: %llu of %llu seeds broke a property\n",
+    printf("%s: %llu of %llu seed%s broke a property\n",
            r->broken ? "BROKEN" : "PASS", (unsigned long long)r->broken,
-           (unsigned long long)r->done);
+           (unsigned long long)r->done, plural(r->done));
 }
 
 /* ---- children ---- */

@@ -11,6 +11,11 @@ enum sim_exit {
     SIM_CRASH = 127       /* a signal or a broken invariant */
 };
 
+/* "1 step", but "2 steps": what follows the word. */
+static inline const char *plural(unsigned long long n) {
+    return n == 1 ? "" : "s";
+}
+
 /* A verb gets the arguments behind its name, and returns of sim_exit. */
 typedef int (*sim_verb)(int argc, char **argv);
 

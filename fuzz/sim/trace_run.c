@@ -1,6 +1,7 @@
 /* trace_run.c: does the steps of a history, looks at each replica, syncs all
  * with all twice and looks again. */
 #include "fuzz/sim/trace_run.h"
+#include "fuzz/sim/sim.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,7 @@ static enum verdict look(struct run *r, char *const *expected,
 static enum verdict look_at_views(struct run *r) {
     char when[80];
     snprintf(when, sizeof when, "after %zu step%s", r->h->n_steps,
-             r->h->n_steps == 1 ? "" : "s");
+             plural(r->h->n_steps));
     return look(r, r->h->views, when);
 }
 

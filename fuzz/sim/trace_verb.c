@@ -101,10 +101,11 @@ static bool run_file(struct tally *t, const char *path) {
 }
 
 static void sum_up(const struct tally *t) {
-    printf("%lu histories: %lu as expected, %lu different, %lu without an "
-           "answer; %lu malformed lines\n"
+    printf("%lu histor%s: %lu as expected, %lu different, %lu without an "
+           "answer; %lu malformed line%s\n"
            "parts that travelled: %llu of deltas, %llu complete\n",
-           t->run, t->as_expected, t->differ, t->no_answer, t->malformed,
+           t->run, t->run == 1 ? "y" : "ies", t->as_expected, t->differ,
+           t->no_answer, t->malformed, plural(t->malformed),
            (unsigned long long)t->parts[0], (unsigned long long)t->parts[1]);
 }
 

@@ -116,7 +116,7 @@ check 'malformed lines: exit code' ends 2 "$tmp/bad"
 for i in "${!words[@]}"; do
     check "malformed: ${words[$i]}" says "bad:$((i + 1)): ${words[$i]}"
 done
-check 'a good line behind them is run' says '1 histories: 1 as expected'
+check 'a good line behind them is run' says '1 history: 1 as expected'
 check 'all others are counted' says "; ${#words[@]} malformed lines"
 
 { echo "$good" && echo "$good"; } >"$tmp/twice"
