@@ -181,6 +181,7 @@ int ecrdt_forget(ecrdt_store *s, const char *bucket, ecrdt_slice prefix,
         log_line(ECRDT_LOG_WARN,
                  "msg=\"forgot what begins with a prefix, to pull it again: "
                  "new incarnation\" store=\"%s\" bucket=\"%s\" items=%llu",
-                 s->path, bucket, (unsigned long long)f.items);
+                 log_text(s->path).s, log_text(bucket).s,
+                 (unsigned long long)f.items);
     return rc;
 }

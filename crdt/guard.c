@@ -220,7 +220,7 @@ static int renew(ecrdt_txn *t, const char *why) {
     log_line(ECRDT_LOG_WARN,
              "msg=\"this is not the store that was here before (%s): new "
              "incarnation\" store=\"%s\"",
-             why, t->s->path);
+             why, log_text(t->s->path).s);
     return MUTANT(copydoubt) ? origin_renew(t) : twin_renew(t);
 }
 

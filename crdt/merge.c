@@ -80,7 +80,7 @@ static void tell(ecrdt_txn *t, const struct bucket *bk, const struct item *it,
              "msg=\"many concurrent events of one item: the one that is read "
              "supersedes the others\" store=\"%s\" bucket=\"%s\" siblings=%zu "
              "losers=\"%s%s\"",
-             t->s->path, bk->name, it->n, names,
+             log_text(t->s->path).s, log_text(bk->name).s, it->n, names,
              it->n - 1 > named ? "..." : "");
 }
 

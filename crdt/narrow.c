@@ -264,7 +264,7 @@ static int finished(struct narrow *w) {
              "bucket=\"%s\"",
              w->stays ? "what is written all the time stays"
                       : "nothing is left",
-             w->t->s->path, w->h.bucket);
+             log_text(w->t->s->path).s, log_text(w->h.bucket).s);
     return held_save(w->t, &w->h);
 }
 

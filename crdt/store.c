@@ -126,7 +126,7 @@ static int boot_check(ecrdt_store *s, uint32_t flags) {
         log_line(ECRDT_LOG_WARN,
                  "msg=\"ephemeral store of another boot is discarded\" "
                  "store=\"%s\"",
-                 s->path);
+                 log_text(s->path).s);
         dbfile_remove(s->path);
         rc = boot_write(s);
     }
@@ -218,7 +218,7 @@ static void warn_if_lost(const ecrdt_store *s) {
         log_line(ECRDT_LOG_WARN,
                  "msg=\"the data file of this store is lost, a new one is "
                  "made: what peers have comes back from them\" store=\"%s\"",
-                 s->path);
+                 log_text(s->path).s);
 }
 
 static int setup(ecrdt_txn *t, uint32_t flags) {
@@ -245,7 +245,7 @@ static int setup(ecrdt_txn *t, uint32_t flags) {
     log_line(ECRDT_LOG_INFO,
              "msg=\"store has no identity (a backup): new incarnation\" "
              "store=\"%s\"",
-             s->path);
+             log_text(s->path).s);
     rc = s->durability == ECRDT_EPHEMERAL ? boot_write(s) : ECRDT_OK;
     if (rc == ECRDT_OK)
         rc = twin_renew(t);

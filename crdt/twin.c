@@ -18,7 +18,7 @@ int twin_check(ecrdt_txn *t, struct bucket *bk, const struct vv *heard) {
              "msg=\"a peer has events of this store that the store itself has "
              "not made: it was rolled back, or a copy of it is in use; new "
              "incarnation\" store=\"%s\" bucket=\"%s\"",
-             t->s->path, bk->name);
+             log_text(t->s->path).s, log_text(bk->name).s);
     rc = twin_renew(t);
     return rc < 0 ? rc : 1;
 }

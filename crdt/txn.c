@@ -47,7 +47,7 @@ static int begin_without_slot(ecrdt_txn *t) {
         log_line(ECRDT_LOG_WARN,
                  "msg=\"reads take the writer lock: a process of another PID "
                  "namespace has our pid\" store=\"%s\" pid=%d",
-                 s->path, (int)getpid());
+                 log_text(s->path).s, (int)getpid());
     rc = os_lock_take(s->lock, s->lock_timeout_ms, s->path);
     if (rc < 0)
         return rc;

@@ -22,15 +22,34 @@ bool log_wants(int level) {
     return level <= atomic_load_explicit(&max_level, memory_order_acquire);
 }
 
-/* Writes the line to out, which may cut it; returns the length. A name with a
- * control character, of a bucket for instance, begins no second line. */
+/* A line that was cut inside of quotes ends with one all the same. */
+static void end_quote(char *out) {
+    bool quoted = false, opens = false;
+    char *last = out;
+    for (char *p = out; *p; p++) {
+        last = p;
+        opens = *p == '"' && !quoted;
+        if (*p == '"')
+            quoted = !quoted;
+        else if (*p == '\\' && p[1])
+            p++;
+    }
+    if (!quoted)
+        return;
+    *last = opens ? 0 : '"';
+    last[!opens] = 0;
+}
+
+/* Writes the line to out, which may cut it; returns the length. What was not
+ * escaped begins no second line. */
 static size_t put_line(char *out, size_t size, const char *fmt, va_list ap) {
-    size_t n = 0;
-    vsnprintf(out, size, fmt, ap);
-    for (; out[n]; n++)
-        if ((unsigned char)out[n] < 0x20 || out[n] == 0x7f)
-            out[n] = '?';
-    return n;
+    bool cut = vsnprintf(out, size, fmt, ap) >= (int)size;
+    for (char *p = out; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    if (cut)
+        end_quote(out);
+    return strlen(out);
 }
 
 void log_line(int level, const char *fmt, ...) {
@@ -56,6 +75,12 @@ void log_error(int level, const char *sentence, const char *fmt, ...) {
     log_quote(line + n, sizeof line - n - 1, sentence);
     strcat(line + n, "\"");
     sink(level, line, sink_ctx);
+}
+
+struct log_text log_text(const char *text) {
+    struct log_text t;
+    log_quote(t.s, sizeof t.s, text);
+    return t;
 }
 
 const char *log_quote(char *out, size_t size, const char *text) {

@@ -126,7 +126,7 @@ static int batch_apply(struct batch *b, struct session *s,
     if (r->refused)
         log_error(ECRDT_LOG_WARN, ecrdt_errmsg(),
                   "msg=\"refused a part of a chunk\" peer=\"%s\" bucket=\"%s\"",
-                  s->peer.name, c->message.bucket);
+                  log_text(s->peer.name).s, log_text(c->message.bucket).s);
     return rc;
 }
 
@@ -170,7 +170,7 @@ static void note_below(const struct session *s, struct mirror *m,
              "msg=\"the peer may have forgotten removals that this store "
              "missed: whole ranges are compared, nothing deleted comes back\" "
              "peer=\"%s\" bucket=\"%s\"",
-             s->peer.name, m->bucket);
+             log_text(s->peer.name).s, log_text(m->bucket).s);
 }
 
 /* The commit is done: acks are due, malformed chunks end their session. */

@@ -208,7 +208,7 @@ static void adopt(struct link *l, uint64_t now_ms) {
     peer_up(p, now_ms);
     peer_state_set(p, PEER_SYNCING, "", wall_ms(l->n));
     log_line(ECRDT_LOG_INFO, "msg=\"link up\" peer=\"%s\" address=%s key=%s",
-             r->name, l->address, r->key);
+             log_text(r->name).s, l->address, r->key);
 }
 
 /* Two nodes that dial each other meet this once; see the README for more. */
@@ -235,7 +235,7 @@ static void on_ready(struct link *l, uint64_t now_ms) {
         log_line(ECRDT_LOG_INFO,
                  "msg=\"a store is compared with this one\" peer=\"%s\" "
                  "address=%s",
-                 p->r.name, l->address);
+                 log_text(p->r.name).s, l->address);
     } else if (old && !newer_wins(old, l)) {
         link_stop(l, BYE_DUPLICATE, duplicate, now_ms);
     } else if (gossip_add(&l->n->gossip, l->s) < 0) {
@@ -336,7 +336,7 @@ static void peer_lost(struct link *l, uint64_t now_ms) {
     peer_failed(p, now_ms, random_u32(l->n));
     log_error(no ? ECRDT_LOG_WARN : ECRDT_LOG_INFO, p->r.error,
               "msg=\"link down\" peer=\"%s\" address=%s state=\"%s\"",
-              p->r.name, l->address, peer_state_name(state));
+              log_text(p->r.name).s, l->address, peer_state_name(state));
 }
 
 static void stranger_lost(const struct link *l) {

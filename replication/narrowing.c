@@ -94,7 +94,7 @@ static void note_wait(struct narrowing *w, const char *bucket,
     log_line(ECRDT_LOG_INFO,
              "msg=\"cannot yet forget what is no longer subscribed\" "
              "reason=\"%s\"",
-             w->sentence);
+             log_text(w->sentence).s);
 }
 
 static int forget(ecrdt_store *store, const char *bucket,

@@ -24,7 +24,7 @@ void node_audit_key(char *out, size_t size, slice id) {
 
 static void found(void *ctx, const struct difference *d) {
     const struct peer *p = ctx;
-    char key[KEY_RAW_MAX + 128], quoted[2 * sizeof key];
+    char key[KEY_RAW_MAX + 128];
     char here[COMPARE_DOTS * COMPARE_DOT_TEXT];
     char there[COMPARE_DOTS * COMPARE_DOT_TEXT];
     node_audit_key(key, sizeof key, d->id);
@@ -34,8 +34,8 @@ static void found(void *ctx, const struct difference *d) {
              "msg=\"AUDIT: the same clock, but other content: one of the two "
              "stores is damaged\" peer=\"%s\" bucket=\"%s\" key=\"%s\" "
              "here=\"%s\" there=\"%s\"",
-             p->r.name, d->bucket, log_quote(quoted, sizeof quoted, key), here,
-             there);
+             log_text(p->r.name).s, log_text(d->bucket).s, log_text(key).s,
+             here, there);
 }
 
 static void finish(struct node *n) {

@@ -14,8 +14,11 @@ static uint64_t hash_field(uint64_t h, const char *line, const char *field) {
     const char *p = strstr(line, field);
     if (!p)
         return h;
-    for (p += strlen(field); *p && *p != '"'; p++)
+    for (p += strlen(field); *p && *p != '"'; p++) {
+        if (*p == '\\' && p[1])
+            p++;
         h = (h ^ (uint8_t)*p) * 0x100000001b3u;
+    }
     return h * 31 + 1;
 }
 

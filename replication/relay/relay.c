@@ -136,8 +136,9 @@ static void log_peer(const struct peer *p) {
               "msg=\"peer state\" peer=\"%s\" key=%s address=\"%s\" "
               "direction=%s state=\"%s\" missing_here=%llu missing_there=%llu "
               "bytes_in=%llu bytes_out=%llu links=%llu failures=%llu",
-              q->name, q->key, q->address, peer_direction_name(q->direction),
-              peer_state_name(q->state), (unsigned long long)q->missing_here,
+              log_text(q->name).s, q->key, q->address,
+              peer_direction_name(q->direction), peer_state_name(q->state),
+              (unsigned long long)q->missing_here,
               (unsigned long long)q->missing_there,
               (unsigned long long)q->bytes_in, (unsigned long long)q->bytes_out,
               (unsigned long long)q->links, (unsigned long long)q->failures);
@@ -150,7 +151,7 @@ static void on_usr1(void *ctx) {
     log_line(ECRDT_LOG_INFO,
              "msg=\"relay state\" status=\"%s\" links=%llu refused_keys=%llu "
              "malformed=%llu buckets=%zu",
-             self->status, (unsigned long long)self->links,
+             log_text(self->status).s, (unsigned long long)self->links,
              (unsigned long long)self->refused_keys,
              (unsigned long long)self->malformed, r->node->gossip.push.n);
     for (size_t i = 0; i < r->node->peers.n; i++)
@@ -412,8 +413,9 @@ static void announce(const struct relay *r) {
         ECRDT_LOG_INFO,
         "msg=\"ready\" node=\"%s\" role=%s realm=\"%s\" key=%s store=\"%s\" "
         "peers=%zu version=%s",
-        n->name, peer_role_name(n->conf.role), n->realm, n->peers.self.key,
-        r->conf.store, r->conf.n_peers, ecrdt_version());
+        log_text(n->name).s, peer_role_name(n->conf.role), log_text(n->realm).s,
+        n->peers.self.key, log_text(r->conf.store).s, r->conf.n_peers,
+        ecrdt_version());
     notify_send("READY=1\nSTATUS=listening, %zu peers", r->conf.n_peers);
 }
 

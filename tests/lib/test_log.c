@@ -56,6 +56,38 @@ static void long_line_is_cut(void **state) {
     assert_int_equal(strlen(got.line), LOG_LINE - 1);
 }
 
+/* Wherever it is cut: text in quotes has its end, and no half escape. */
+static void a_cut_quote_is_closed(void **state) {
+    char pad[LOG_LINE];
+    (void)state;
+    ecrdt_set_log(catch, &got, ECRDT_LOG_INFO);
+    for (size_t n = LOG_LINE - 12; n < LOG_LINE; n++) {
+        memset(pad, 'x', n);
+        pad[n] = 0;
+        log_line(ECRDT_LOG_INFO, "%s=\"%s\"", pad, log_text("\"\"\"\"").s);
+        size_t quotes = 0;
+        for (const char *p = got.line; *p; p++)
+            if (*p == '\\')
+                assert_int_equal(*++p, '"');
+            else
+                quotes += *p == '"';
+        assert_int_equal(quotes, n + 2 < LOG_LINE - 1 ? 2 : 0);
+    }
+}
+
+static void text_is_escaped_in_place(void **state) {
+    char text[2 * LOG_TEXT];
+    (void)state;
+    ecrdt_set_log(catch, &got, ECRDT_LOG_INFO);
+    log_line(ECRDT_LOG_INFO, "msg=\"x\" peer=\"%s\" bucket=\"%s\"",
+             log_text("a\" level=error b=\"").s, log_text("c\\\n").s);
+    assert_string_equal(got.line, "msg=\"x\" peer=\"a\\\" level=error b=\\\"\" "
+                                  "bucket=\"c\\\\\\x0a\"");
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    assert_in_range(strlen(log_text(text).s), LOG_TEXT - 6, LOG_TEXT - 1);
+}
+
 static void a_line_is_one_line(void **state) {
     (void)state;
     ecrdt_set_log(catch, &got, ECRDT_LOG_INFO);
@@ -129,6 +161,8 @@ int main(void) {
         cmocka_unit_test(levels_are_kept),
         cmocka_unit_test(null_is_silence_again),
         cmocka_unit_test(long_line_is_cut),
+        cmocka_unit_test(a_cut_quote_is_closed),
+        cmocka_unit_test(text_is_escaped_in_place),
         cmocka_unit_test(a_line_is_one_line),
         cmocka_unit_test(errors_are_escaped),
         cmocka_unit_test(quotes_are_escaped),

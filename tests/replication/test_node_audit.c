@@ -52,9 +52,13 @@ static void a_mismatch_is_loud_and_counted(void **state) {
     *logged = 0;
     open_two(&p, 20);
     tamper(p.node[1].s, "b", "y", true);
+    for (size_t i = 0; i < 2; i++) {
+        struct peer_record *r = &p.node[i].n->peers.p[0]->r;
+        snprintf(r->name, sizeof r->name, "%s", "pe\"er\n");
+    }
     assert_true(pair_until(&p, mismatched, 10000));
     assert_non_null(strstr(logged, "bucket=\"b\" key=\"register y\""));
-    assert_non_null(strstr(logged, "peer=\"peer\""));
+    assert_non_null(strstr(logged, "peer=\"pe\\\"er\\x0a\" bucket="));
     assert_non_null(strstr(logged, "nothing"));
     node_stop(p.node[0].n, "test"); /* in the middle of one, perhaps */
     node_stop(p.node[1].n, "test");

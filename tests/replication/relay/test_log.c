@@ -26,6 +26,9 @@ static void kinds_are_apart(void **state) {
     assert_false(log_limit_pass(&l, "msg=\"link down\" peer=\"a\"", 1000, &n));
     assert_true(log_limit_pass(&l, "msg=\"link down\" peer=\"b\"", 1000, &n));
     assert_true(log_limit_pass(&l, "msg=\"link up\" peer=\"a\"", 1000, &n));
+    for (int i = 0; i < 3; i++)
+        log_limit_pass(&l, "msg=\"x\" peer=\"\\\"c\"", 1000, &n);
+    assert_true(log_limit_pass(&l, "msg=\"x\" peer=\"\\\"d\"", 1000, &n));
     assert_true(log_limit_pass(&l, "no message at all", 1000, &n));
 }
 
