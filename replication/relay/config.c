@@ -105,6 +105,30 @@ static int include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv) {
     return 1;
 }
 
+/* A flag of an option that libconfuse leaves to us: it was written. */
+enum { WRITTEN = 1 << 30 };
+
+/* libconfuse would take the last one. What += adds to a list is never its first
+ * value. */
+static int check_once(cfg_t *cfg, cfg_opt_t *opt) {
+    bool again = opt->flags & WRITTEN && cfg_opt_size(opt) == 1;
+    opt->flags |= WRITTEN;
+    if (!again)
+        return 0;
+    cfg_error(cfg, "%s is set a second time: keep one of the two%s",
+              cfg_opt_name(opt),
+              opt->flags & CFGF_LIST ? ", or add to it with +=" : "");
+    return -1;
+}
+
+/* Each string of a list; those who validate are asked about the last of them
+ * once more behind it. */
+static int take_string(cfg_t *cfg, cfg_opt_t *opt, const char *value,
+                       void *result) {
+    *(const char **)result = value;
+    return check_once(cfg, opt);
+}
+
 static const char *last_string(cfg_opt_t *opt) {
     return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 }
@@ -275,6 +299,19 @@ static const struct {
     {"peer", check_peer},
 };
 
+static int check_value(cfg_t *cfg, cfg_opt_t *opt) {
+    const char *name = cfg_opt_name(opt);
+    bool many = opt->flags & (CFGF_LIST | CFGF_MULTI);
+    if (!many && check_once(cfg, opt) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        const char *bar = strrchr(checks[i].option, '|');
+        if (!strcmp(bar ? bar + 1 : checks[i].option, name))
+            return checks[i].check(cfg, opt);
+    }
+    return 0;
+}
+
 /* All of the file, to be freed by the caller; NULL if it cannot be read. */
 static char *read_text(const char *path, size_t *len) {
     char *text = NULL;
@@ -332,15 +369,15 @@ static int parse_text(cfg_t *cfg, const char *path) {
 static int parse(const char *path, cfg_t **out) {
     cfg_opt_t peer[] = {CFG_STR("address", NULL, CFGF_NONE),
                         CFG_STR("key", NULL, CFGF_NONE), CFG_END()};
-    cfg_opt_t subscribe[] = {CFG_STR_LIST("prefixes", NULL, CFGF_NONE),
-                             CFG_END()};
+    cfg_opt_t subscribe[] = {
+        CFG_STR_LIST_CB("prefixes", NULL, CFGF_NONE, take_string), CFG_END()};
     cfg_opt_t top[] = {
         CFG_STR("store", NULL, CFGF_NONE),
         CFG_STR("key_file", NULL, CFGF_NONE),
         CFG_STR("realm", "default", CFGF_NONE),
         CFG_STR("name", NULL, CFGF_NONE),
         CFG_STR("role", "edge", CFGF_NONE),
-        CFG_STR_LIST("listen", NULL, CFGF_NONE),
+        CFG_STR_LIST_CB("listen", NULL, CFGF_NONE, take_string),
         CFG_INT("max_links", NODE_LINKS_MAX, CFGF_NONE),
         CFG_INT("drain_timeout", CONFIG_DRAIN_DEFAULT_S, CFGF_NONE),
         CFG_INT("audit_interval", NODE_AUDIT_DEFAULT_S, CFGF_NONE),
@@ -362,7 +399,7 @@ static int parse(const char *path, cfg_t **out) {
         return err_nomem(sizeof top);
     cfg_set_error_function(cfg, on_error);
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
-        cfg_set_validate_func(cfg, checks[i].option, checks[i].check);
+        cfg_set_validate_func(cfg, checks[i].option, check_value);
     *out = cfg;
     switch (parse_text(cfg, path)) {
     case CFG_SUCCESS:

@@ -21,7 +21,8 @@ static void everything_is_read(void **state) {
     (void)state;
     assert_ok(load(&c, BASE
                    "realm = \"r\"\nname = \"n\"\nrole = \"core\"\n"
-                   "listen = {\"[::]:7433\", \"1.2.3.4:80\", \"*:9\"}\n"
+                   "listen = {\"[::]:7433\", \"1.2.3.4:80\"}\n"
+                   "listen += {\"*:9\"}\n"
                    "max_links = 5\ndrain_timeout = 7\nlog_level = \"debug\"\n"
                    "gc_retention = 90\ngc_interval = 2\ngc_budget = 30\n"
                    "log_format = \"logfmt\"\n"
@@ -107,6 +108,16 @@ static void mistakes_are_named_with_their_line(void **state) {
          ":4: peer \"a\" has no closing }"},
         {BASE "subscribe \"b\" {", ":3: subscribe \"b\" has no closing }"},
         {BASE "/* peers:\n", ":3: a comment has no end"},
+        {BASE "store = \"/x\"\n", ":3: store is set a second time"},
+        {BASE "max_links = 1\n\nmax_links = 1\n", ":5: max_links is set a"},
+        {BASE "listen = {\"h:1\", \"h:2\"}\nlisten = {\"h:3\"}\n",
+         ":4: listen is set a second time: keep one of the two, or add to it "
+         "with +="},
+        {BASE "peer \"a\" {\n key = \"" KEY "\"\n key = \"" KEY2 "\"\n}\n",
+         ":5: key is set a second time"},
+        {BASE "subscribe \"b\" {\n prefixes = {\"a\", \"b\"}\n prefixes = "
+              "{\"c\"}\n}\n",
+         ":5: prefixes is set a second time"},
         {BASE "include(\"/\")\n", ":3: cannot include /: it is a folder"},
     };
     (void)state;
