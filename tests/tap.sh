@@ -25,6 +25,16 @@ check() {
 }
 why() { cat "$tmp/case"; }
 
+# needs PROGRAM...: these are in the build folder.
+needs() {
+    local p
+    for p in "$@"; do
+        [ -x "$BUILD/$p" ] && continue
+        echo "Bail out! $BUILD/$p is missing: \`make check\` builds it"
+        exit 2
+    done
+}
+
 finish() {
     echo "1..$cases"
     [ $failed -eq 0 ]

@@ -8,6 +8,7 @@
 #   HISTORY_KEEP=DIR     where the histories go; else only if a rule is broken
 #   TEST_SEED=N          the faults and operations of an earlier run
 . "$(dirname "$0")/lib.sh"
+needs tests/history/client tests/history/links tests/history/judge
 seconds=${HISTORY_SECONDS:-1}
 [ "$seconds" -gt 20 ] && NAP=400 || NAP=200 # ms
 rate=${HISTORY_RATE:-30}
@@ -31,11 +32,24 @@ grep -qE '__[at]san_init' "$D" && fake= # it goes badly with a sanitizer
 on_node() { # NODE COMMAND...: with the clock of the node; does not return
     local n=$1
     shift
+    echo "$BASHPID" >>"$tmp/faked"
     [ -z "$fake" ] || export LD_PRELOAD=$fake NO_FAKE_STAT=1 \
         FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_CACHE_DURATION=1 \
         FAKETIME_TIMESTAMP_FILE="$tmp/$n.clock"
     exec "$@"
 }
+# A process that is killed leaves what libfaketime keeps in shared memory.
+clean_up_faked() {
+    local all p
+    mapfile -t all <"$tmp/faked"
+    clean_up
+    for p in "${all[@]}"; do
+        [ -d "/proc/$p" ] ||
+            rm -f "/dev/shm/faketime_shm_$p" "/dev/shm/sem.faketime_sem_$p"
+    done
+}
+: >"$tmp/faked"
+trap clean_up_faked EXIT
 set_clock() { # NODE OFFSET
     echo "$2" >"$tmp/clock.new" && mv "$tmp/clock.new" "$tmp/$1.clock"
 }
@@ -324,6 +338,7 @@ done
 torment
 heal
 all_stop
+check 'all links stood' kill -0 "${pid[links]}"
 check 'no function ended by an error' [ ! -s "$tmp/clients.log" ]
 sed 's/^/# /' "$tmp/clients.log"
 [ "$seconds" -gt 60 ] || check 'all relays are killed once more' renew

@@ -5,6 +5,7 @@
 H=$BUILD/tests/net/net_helper
 D=$BUILD/edgecrdtd
 declare -A key pid conf
+needs edgecrdtd edgecrdt tests/net/net_helper
 
 clean_up() {
     local n
