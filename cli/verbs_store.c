@@ -1,5 +1,6 @@
 /* verbs_store.c: the verbs on the store as a whole. */
 #include "cli/verbs.h"
+#include "lib/os.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -93,10 +94,22 @@ static int print_copy(struct cli *c, const char *from, const char *to,
 }
 
 int verb_backup(struct cli *c) {
-    int rc = ecrdt_backup(c->s, c->word[0]);
+    const char *to = c->word[0];
+    bool made;
+    int rc = os_make_folder(to, 0700, &made);
+    if (rc == ECRDT_OK)
+        rc = os_folder_empty(to);
+    if (rc < 0)
+        return out_error(EXIT_CANTCREAT, "%s", ecrdt_errmsg());
+    if (rc == 0)
+        return out_error(EXIT_CANTCREAT,
+                         "cannot back up to %s: the folder is not empty; name "
+                         "one that does not exist yet",
+                         to);
+    rc = ecrdt_backup(c->s, to);
     if (rc < 0)
         return out_failed(rc);
-    return print_copy(c, c->store, c->word[0], c->word[0]);
+    return print_copy(c, c->store, to, to);
 }
 
 /* Copies all bytes of one open file to the other and makes them durable. */
