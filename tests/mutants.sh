@@ -9,6 +9,7 @@
 # The last line is "N caught, N not"; exit 1 if any is not.
 set -u
 cd "$(dirname "$0")/.." || exit 2
+. tests/scratch.sh
 folders=(lib crdt replication cli)
 jobs=2
 while getopts j: option; do
@@ -49,7 +50,7 @@ complain 'a header: only sources are compiled anew' "${names[@]}"
 
 # How a program ended: passed, failed (by an assertion), or what else.
 ending() { # program, log
-    timeout -k 10 300 "$1" >"$2" 2>&1 </dev/null
+    in_scratch timeout -k 10 300 "$1" >"$2" 2>&1 </dev/null
     local rc=$?
     if [ $rc -eq 124 ] || [ $rc -eq 137 ]; then
         echo hung

@@ -8,6 +8,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 BUILD=${BUILD:-$PWD/build}
 export BUILD
+. tests/scratch.sh
 
 # Runs one program; its log ends with "#result NAME PASSED FAILED SKIPPED
 # MILLISECONDS". What is not a clean end counts as one failure.
@@ -15,7 +16,7 @@ run_one() {
     local program=$1 name=${1#"${BUILD#"$PWD"/}"/} log begin rc end
     log=$BUILD/log/${name//\//-}.tap
     begin=${EPOCHREALTIME/./}
-    timeout -k 10 "$LIMIT" "$program" >"$log" 2>&1 </dev/null
+    in_scratch timeout -k 10 "$LIMIT" "$program" >"$log" 2>&1 </dev/null
     rc=$?
     end=${EPOCHREALTIME/./}
     awk -v rc="$rc" -v name="$name" -v ms=$(((end - begin) / 1000)) \

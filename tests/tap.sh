@@ -4,9 +4,9 @@
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 BUILD=${BUILD:-$PWD/build}
-base=/dev/shm
-[ -w $base ] || base=/tmp
-tmp=$(mktemp -d $base/edgecrdt-test.XXXXXX)
+base=${TEST_TMPDIR:-/dev/shm}
+[ -w "$base" ] || base=/tmp
+tmp=$(mktemp -d "$base/edgecrdt-test.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 cases=0 failed=0
 
