@@ -248,6 +248,17 @@ static int find_among(ecrdt_txn *t, struct bucket *bk, const struct head *heads,
     return place;
 }
 
+int chain_find_below(ecrdt_txn *t, struct bucket *bk, const struct head *top,
+                     const struct head *x) {
+    uint32_t origin;
+    if (top->seq <= x->seq)
+        return CHAIN_UNKNOWN;
+    int rc = origin_no(t, x->origin, false, &origin);
+    return rc == 1  ? find_below(t, bk, origin, top, x)
+           : rc < 0 ? rc
+                    : CHAIN_UNKNOWN;
+}
+
 int chain_find(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
                const struct head *x) {
     size_t n;

@@ -44,6 +44,11 @@ enum chain_place {
 int chain_find(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
                const struct head *x);
 
+/* Where x lies below top, a head of its origin that need not be ours: on its
+ * chain, off it, unknown; < 0. */
+int chain_find_below(ecrdt_txn *t, struct bucket *bk, const struct head *top,
+                     const struct head *x);
+
 /* Keeps a pair of the present incarnation; seq 0 is no pair. */
 int chain_keep_own(ecrdt_txn *t, struct bucket *bk, uint64_t seq, uint64_t h);
 

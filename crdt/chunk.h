@@ -30,12 +30,14 @@ struct chunk_tail {
     uint64_t arrival;
     struct ranges pushed;
     bool linked; /* set by a link that says the clock before each chunk */
+    const struct ranges *heard; /* by a link: what the peer said that it has */
 };
 void chunk_tail_free(struct chunk_tail *t);
 
 struct chunk_built {
     uint32_t items;
-    bool cut; /* the budget ended it: more remains */
+    bool cut;   /* the budget ended it: more remains */
+    bool alone; /* it leaves out what this peer alone is known to have */
 };
 
 /* Appends to out the next chunk of a bucket for a peer that has the ranges

@@ -505,12 +505,12 @@ int chunk_build_within(ecrdt_txn *t, const char *bucket,
         rc = fill(&b, peer);
     if (rc == ECRDT_OK && b.c.n_parts) {
         b.c.bulk = b.cut;
-        rc = fork_lists(t, bk, &b.c, &b.forks);
+        rc = fork_lists(t, bk, &b.c, tail ? tail->heard : NULL, &b.forks);
     }
-    if (rc == ECRDT_OK && b.c.n_parts) {
+    if (rc >= 0 && b.c.n_parts) {
+        *built = (struct chunk_built){(uint32_t)b.c.n_items, b.cut, rc == 1};
         chunk_encode(out, &b.c);
         rc = out->err ? out->err : advance(peer, &b.c, &b.forks);
-        *built = (struct chunk_built){(uint32_t)b.c.n_items, b.cut};
     }
     bool any = b.c.n_parts > 0;
     if (rc == ECRDT_OK && tail) {
@@ -579,11 +579,11 @@ int reconcile_chunk(ecrdt_txn *t, struct fp *m,
         memmove(m->parts, m->parts + done, (m->n - done) * sizeof *m->parts);
     m->n -= done;
     if (rc == ECRDT_OK && b.c.n_parts)
-        rc = fork_lists(t, bk, &b.c, &b.forks);
+        rc = fork_lists(t, bk, &b.c, NULL, &b.forks);
     if (rc == ECRDT_OK && b.c.n_parts) {
         chunk_encode(out, &b.c);
         rc = out->err;
-        *built = (struct chunk_built){(uint32_t)b.c.n_items, b.cut};
+        *built = (struct chunk_built){(uint32_t)b.c.n_items, b.cut, true};
     }
     bool any = b.c.n_parts > 0;
     build_free(&b);

@@ -55,25 +55,67 @@ static bool shown_on(const struct chunk *c, const struct chunk_part *p,
            (only && x->seq <= y->seq && vv_heads_have(b, n, x));
 }
 
-/* Does our head x[k] lie on the chain of one of their heads y? What cannot be
- * shown counts as lag, but not beside a head of ours that is shown to lie
- * there and is not below it: ours lie on different branches. */
-static bool is_theirs(const struct chunk *c, const struct chunk_part *p,
-                      const struct head *y, size_t ny, const struct head *x,
-                      size_t nx, size_t k) {
+/* Is a head x of ours that list l does not reach known to lie on the chain, or
+ * off it? By what was told before of the pair with which the list begins. */
+static int place_before(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                        const struct chain_list *l, const struct head *x) {
+    struct head first = l->top;
+    if (l->n) {
+        const struct chain_pair *p = chain_lists_pairs(&c->chains, l);
+        first.seq = p->seq;
+        first.h = p->h;
+    }
+    return MUTANT(tellonce) ? CHAIN_UNKNOWN
+                            : chain_find_below(t, bk, &first, x);
+}
+
+/* Where our head x[k] lies by what they tell of the chain of their head y. What
+ * cannot be shown counts as lag, so as CHAIN_ON, but not beside a head of ours
+ * that is shown to lie there and is not below it: ours lie on different
+ * branches. */
+static int place_theirs(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                        const struct chunk_part *p, const struct head *y,
+                        size_t ny, const struct head *x, size_t nx, size_t k) {
+    const struct chain_list *l = chain_lists_of(&c->chains, y);
+    bool told = l ? x[k].seq >= l->since : c->told;
+    if (shown_on(c, p, y, false, &x[k]))
+        return CHAIN_ON;
+    if (x[k].seq >= y->seq || told)
+        return CHAIN_OFF;
+    int place = l ? place_before(t, bk, c, l, &x[k]) : CHAIN_UNKNOWN;
+    if (place != CHAIN_UNKNOWN)
+        return place;
+    for (size_t j = 0; j < nx && !MUTANT(otherbranch); j++)
+        if (j != k && x[j].seq >= x[k].seq && shown_on(c, p, y, ny == 1, &x[j]))
+            return CHAIN_OFF;
+    return CHAIN_ON;
+}
+
+/* Does our head x[k] lie on the chain of one of their heads y? 1, 0, < 0. */
+static int is_theirs(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                     const struct chunk_part *p, const struct head *y,
+                     size_t ny, const struct head *x, size_t nx, size_t k) {
     size_t n;
     const struct head *b = vv_heads(&p->base, x->origin, &n);
-    bool theirs = x[k].seq <= y->seq && vv_heads_have(b, n, &x[k]);
-    for (size_t i = 0; i < ny && !theirs; i++) {
-        const struct chain_list *l = chain_lists_of(&c->chains, &y[i]);
-        bool told = l ? x[k].seq >= l->since : c->told;
-        theirs = x[k].seq < y[i].seq && !told;
-        for (size_t j = 0; j < nx && theirs && !MUTANT(otherbranch); j++)
-            theirs = j == k || x[j].seq < x[k].seq ||
-                     !shown_on(c, p, &y[i], ny == 1, &x[j]);
-        theirs = theirs || shown_on(c, p, &y[i], false, &x[k]);
+    if ((x[k].seq <= y->seq && vv_heads_have(b, n, &x[k])) || MUTANT(nochain) ||
+        MUTANT(dotreuse))
+        return 1;
+    for (size_t i = 0; i < ny; i++) {
+        int place = place_theirs(t, bk, c, p, &y[i], ny, x, nx, k);
+        if (place < 0 || place == CHAIN_ON)
+            return place < 0 ? place : 1;
     }
-    return theirs || MUTANT(nochain) || MUTANT(dotreuse);
+    return 0;
+}
+
+/* Do all of ours? 1, 0, < 0. */
+static int all_theirs(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
+                      const struct chunk_part *p, const struct head *y,
+                      size_t ny, const struct head *x, size_t nx) {
+    int rc = 1;
+    for (size_t k = 0; k < nx && rc == 1; k++)
+        rc = is_theirs(t, bk, c, p, y, ny, x, nx, k);
+    return rc;
 }
 
 int fork_all_ours(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
@@ -88,7 +130,18 @@ int fork_all_ours(ecrdt_txn *t, struct bucket *bk, const struct vv *here,
     return 1;
 }
 
-/* The greatest pair that lies on the chains of our x and of their top. */
+/* Steps to the pair before *at of our or their chain: 1, 0 if it is not known,
+ * < 0. */
+static int step_down(ecrdt_txn *t, struct bucket *bk, uint32_t no,
+                     struct chain_pair *at) {
+    struct chain_link l;
+    int rc = chain_link(t, bk, no, at->seq, at->h, &l);
+    *at = (struct chain_pair){rc == 1 ? l.prev_seq : 0, rc == 1 ? l.prev_h : 0};
+    return rc < 0 ? rc : at->seq > 0;
+}
+
+/* The greatest pair that lies on the chains of our x and of their top: below
+ * their list by what was told before. */
 static int common(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                   uint32_t no, const struct head *x, const struct head *top,
                   uint64_t *most) {
@@ -96,26 +149,19 @@ static int common(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
     const struct chain_pair *p =
         l && l->n ? chain_lists_pairs(&c->chains, l) : NULL;
     size_t left = p ? l->n : 0;
-    struct chain_pair theirs = {top->seq, top->h};
-    struct chain_link ours = {.seq = x->seq, .h = x->h};
-    while (ours.seq > *most) {
-        if (ours.seq == theirs.seq && ours.h == theirs.h) {
+    struct chain_pair theirs = {top->seq, top->h}, ours = {x->seq, x->h};
+    int rc = 1;
+    while (rc == 1 && ours.seq > *most) {
+        if (ours.seq == theirs.seq && ours.h == theirs.h)
             *most = ours.seq;
-            break;
-        }
-        if (theirs.seq >= ours.seq) {
-            if (!left)
-                break;
+        else if (theirs.seq < ours.seq)
+            rc = step_down(t, bk, no, &ours);
+        else if (left)
             theirs = p[--left];
-            continue;
-        }
-        int rc = chain_link(t, bk, no, ours.seq, ours.h, &ours);
-        if (rc <= 0)
-            return rc;
-        ours.seq = ours.prev_seq;
-        ours.h = ours.prev_h;
+        else
+            rc = step_down(t, bk, no, &theirs);
     }
-    return ECRDT_OK;
+    return rc < 0 ? rc : ECRDT_OK;
 }
 
 static int add_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
@@ -138,10 +184,9 @@ int fork_judge(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
         const struct head *x = vv_heads(here, y->origin, &nx);
         if (!nx || vv_heads_same(x, nx, y, n))
             continue;
-        bool theirs = true;
-        for (size_t k = 0; k < nx; k++)
-            theirs = theirs && is_theirs(c, p, y, n, x, nx, k);
-        int rc = theirs ? 1 : fork_all_ours(t, bk, here, y, n);
+        int rc = all_theirs(t, bk, c, p, y, n, x, nx);
+        if (rc == 0)
+            rc = fork_all_ours(t, bk, here, y, n);
         if (rc < 0)
             return rc;
         if (rc == 1)
@@ -210,9 +255,13 @@ static int raise_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
     size_t n = 0, nx, ny;
     const struct head *x = vv_heads(here, origin, &nx);
     const struct head *y = vv_heads(&p->clk, origin, &ny);
-    for (size_t i = 0; i < nx; i++)
-        if (!is_theirs(c, p, y, ny, x, nx, i))
+    for (size_t i = 0; i < nx; i++) {
+        int theirs = is_theirs(t, bk, c, p, y, ny, x, nx, i);
+        if (theirs < 0)
+            return theirs;
+        if (!theirs)
             keep[n++] = x[i];
+    }
     for (size_t i = 0; i < ny; i++) {
         int place = chain_find(t, bk, here, &y[i]);
         if (place < 0)
@@ -242,11 +291,11 @@ static int is_further(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
     if (!nx || (nx == 1 && ny == 1) || vv_heads_le(x, nx, y, ny) ||
         vv_heads_le(y, ny, x, nx) || MUTANT(headnum))
         return 0;
-    for (size_t k = 0; k < nx; k++)
-        if (!is_theirs(c, p, y, ny, x, nx, k))
-            return 0;
-    int ours = fork_all_ours(t, bk, here, y, ny);
-    return ours < 0 ? ours : !ours || fork_comes_first(y, ny, x, nx);
+    int rc = all_theirs(t, bk, c, p, y, ny, x, nx);
+    if (rc != 1)
+        return rc;
+    rc = fork_all_ours(t, bk, here, y, ny);
+    return rc < 0 ? rc : !rc || fork_comes_first(y, ny, x, nx);
 }
 
 /* Takes over the heads of origins without a fork that are further than ours;

@@ -58,9 +58,11 @@ int fork_place_of(ecrdt_txn *t, struct bucket *bk, const struct vv *clk,
 size_t fork_news(const struct vv *base, const struct head *y, size_t ny);
 
 /* Adds to the whole chunk c the pairs that its receiver needs: the newest of
- * those between base and clk, and all there are of the origins in fs. */
+ * those between base and clk, and all there are of the origins in fs. In a bulk
+ * those are left out that came with another range of heard, what its receiver
+ * said that it has (NULL: nothing). 1 if some were; 0; < 0. */
 int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
-               const struct forks *fs);
+               const struct ranges *heard, const struct forks *fs);
 
 /* ---- the receiver: fork.c ---- */
 

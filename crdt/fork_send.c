@@ -98,12 +98,53 @@ static uint64_t floor_of(const struct chunk *c, const uint8_t *origin) {
     return floor;
 }
 
-/* What is known below top, if it is of use to the receiver. */
-static int list_below(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
-                      const struct head *top, bool forked, size_t max) {
+/* The greatest head of y's origin on y's chain that the peer said some range of
+ * its has: what lies below came with it; 0 if there is none. < 0. */
+static int64_t told_before(ecrdt_txn *t, struct bucket *bk,
+                           const struct ranges *heard, const struct vv *clk,
+                           const struct head *y) {
+    const struct head *best = NULL;
+    for (size_t i = 0, n; i < heard->n; i++) {
+        const struct head *x = vv_heads(&heard->r[i].clk, y->origin, &n);
+        if (n == 1 && x->seq <= y->seq && (!best || x->seq > best->seq))
+            best = x;
+    }
+    int place = best ? chain_find(t, bk, clk, best) : CHAIN_OFF;
+    return place < 0 ? place : place == CHAIN_ON ? (int64_t)best->seq : 0;
+}
+
+/* The lists of chunk c for a receiver who said that it has heard. */
+struct telling {
+    ecrdt_txn *t;
+    struct bucket *bk;
+    struct chunk *c;
+    const struct ranges *heard;
+    const struct forks *fs;
+    bool left_out;
+    size_t news, most; /* heads that are news; pairs to be told of them */
+};
+
+/* What is known below the head top of part p, if it is of use. */
+static int list_below(struct telling *w, const struct chunk_part *p,
+                      const struct head *top) {
     struct chain_list l;
+    struct chunk *c = w->c;
+    bool forked = forks_of(w->fs, top->origin) || fork_branched(p, top->origin);
     uint64_t floor = forked ? 0 : floor_of(c, top->origin);
-    int rc = chain_walk(t, bk, top, floor, max, forked, &l, &c->chains.pairs);
+    size_t max = forked ? CHAIN_PAIRS_MAX / 16 : w->most / (w->news + !w->news);
+    int64_t told = 0;
+    if (!forked && !c->told)
+        return ECRDT_OK;
+    if (!forked && !floor && c->bulk && w->heard && !MUTANT(retell))
+        told = told_before(w->t, w->bk, w->heard, &p->clk, top);
+    if (told < 0)
+        return (int)told;
+    w->left_out = w->left_out || told;
+    uint64_t known = (uint64_t)told;
+    int rc = chain_walk(w->t, w->bk, top, known ? known - 1 : floor, max,
+                        forked, &l, &c->chains.pairs);
+    if (l.since < known)
+        l.since = known; /* it stands in the list, by which that goes on */
     /* Without a list the receiver takes it that nothing lies between. */
     bool of_use = l.n || forked || !floor || l.since > floor;
     return rc == ECRDT_OK && of_use ? chain_lists_add(&c->chains, &l) : rc;
@@ -128,24 +169,21 @@ static size_t count_news(const struct chunk *c) {
 }
 
 int fork_lists(ecrdt_txn *t, struct bucket *bk, struct chunk *c,
-               const struct forks *fs) {
-    size_t news = count_news(c);
-    size_t most = c->bulk ? FORK_BULK_PAIRS : FORK_PUSH_PAIRS;
-    c->told = news <= most;
+               const struct ranges *heard, const struct forks *fs) {
+    struct telling w = {.t = t, .bk = bk, .c = c, .heard = heard, .fs = fs};
+    w.news = count_news(c);
+    w.most = c->bulk ? FORK_BULK_PAIRS : FORK_PUSH_PAIRS;
+    c->told = w.news <= w.most;
     for (size_t i = 0; i < c->n_parts; i++) {
         const struct chunk_part *p = &c->parts[i];
         for (size_t k = 0; k < p->clk.n; k++) {
             const struct head *y = &p->clk.e[k];
-            bool forked =
-                forks_of(fs, y->origin) || fork_branched(p, y->origin);
-            size_t max = forked ? CHAIN_PAIRS_MAX / 16 : most / (news + !news);
-            if ((!forked && !c->told) || !fork_news(&p->base, y, 1) ||
-                chain_lists_of(&c->chains, y))
+            if (!fork_news(&p->base, y, 1) || chain_lists_of(&c->chains, y))
                 continue;
-            int rc = list_below(t, bk, c, y, forked, max);
+            int rc = list_below(&w, p, y);
             if (rc < 0)
                 return rc;
         }
     }
-    return ECRDT_OK;
+    return w.left_out;
 }

@@ -48,6 +48,7 @@ int push_cache_build(struct push_cache *c, ecrdt_txn *t, struct mirror *m,
     e->view = NULL;
     if (rc == ECRDT_OK)
         rc = ranges_copy(&e->base, &m->peer);
+    m->tail.heard = &m->heard->ranges;
     if (rc == ECRDT_OK)
         rc = chunk_build_within(t, m->bucket, &m->theirs, &m->peer, budget,
                                 &m->tail, &e->bytes, &e->built);
@@ -58,7 +59,7 @@ int push_cache_build(struct push_cache *c, ecrdt_txn *t, struct mirror *m,
         return rc;
     c->builds++;
     *out = e;
-    if (m->theirs.some)
+    if (m->theirs.some || e->built.alone)
         return 1; /* it fits this peer alone */
     c->next = (c->next + 1) % PUSH_CACHE;
     e->view = m->view;

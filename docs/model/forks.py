@@ -61,6 +61,7 @@ MUTANTS = {
  'otherbranch': 'beside a head that both share, one below it that is not told counts as lag',
  'nodoubt':   'who sees that it has a twin does not narrow again where it wrote outside of what it holds',
  'copydoubt': 'a copy of a running store that its guard tells does not narrow again where it wrote outside of what it holds',
+ 'tellonce':  'what came with another key is neither told again nor looked up',
  'headnum':   'of two sets of heads that their numbers cannot compare, the own one stays',
  'fpfork':    'fingerprints raise a clock by its numbers, whatever branch its heads lie on',
  'fpchain':   'fingerprints raise a clock without the chain between',
@@ -303,7 +304,7 @@ class World:
                 if s: out[o] = clk[o][:1]
             else: out[o] = xs
         return out
-    def build(self, n, peer, keys, linked=False, complete=False):
+    def build(self, n, peer, keys, linked=False, complete=False, heard=None):
         """a chunk for a peer at clocks peer; the branches of which it may have others"""
         parts, forked = [], set()
         for k in keys:
@@ -320,9 +321,13 @@ class World:
                 if it[0] == k and (full or any(self.ev[e].s > seq(base, self.ev[e].o) for e in s)):
                     items[it] = {e: self.ev[e].s > seq(base, self.ev[e].o) for e in s}    # with its payload?
             parts.append((k, base, clk, full, items)); self.stat['full' if full else 'delta'] += 1
-        lists, told = self.lists(n, parts, forked, len(parts) < NK) if parts else ({}, True)
+        lists, told = self.lists(n, parts, forked, len(parts) < NK, heard) if parts else ({}, True)
         return parts, dict(n.F), lists, told, forked
-    def lists(self, n, parts, forked, bulk):
+    def told_before(self, n, o, clk, heard, y):
+        """the greatest head on y's chain of those that the peer said it has somewhere: what lies below came with it"""
+        best = max((v[o][0] for v in heard if len(v.get(o, ())) == 1 and v[o][0][0] <= y[0]), default=None)
+        return best[0] if best and self.find(n, o, clk[o], best) == ON else 0
+    def lists(self, n, parts, forked, bulk, heard):
         news = sum(y not in base.get(o, ()) for _, base, clk, _, _ in parts for o in clk for y in clk[o])
         most = self.BULK if bulk else self.PUSH; told = news <= most; out = {}
         for _, base, clk, _, _ in parts:
@@ -332,7 +337,10 @@ class World:
                     if not f and not told or y in base.get(o, ()) or (o, y) in out: continue
                     floor = min((base2[o][-1][0] if base2.get(o) else 0 for _, base2, c2, _, _ in parts if seq(c2, o)))
                     if f: floor = 0
-                    since, pairs = self.walk(n, o, y, floor, ALL if f else most//max(news, 1), f)
+                    known = self.told_before(n, o, clk, heard, y) if bulk and heard and not f and not floor else 0
+                    self.stat['left_out'] += known > 0
+                    since, pairs = self.walk(n, o, y, known-1 if known else floor, ALL if f else most//max(news, 1), f)
+                    since = max(since, known)
                     if pairs or f or not floor or since > floor: out[o, y] = since, pairs
         return out, told
     def advance(self, peer, chunk):
@@ -345,13 +353,20 @@ class World:
     # ---- the receiver
     def shown(self, chunk, base, o, y, only, x):
         return x == y or x in chunk[2].get((o, y), (0, ()))[1] or only and x[0] <= y[0] and x in base.get(o, ())
-    def theirs(self, chunk, base, o, ys, xs, x):
+    def place_before(self, n, o, l, y, x):
+        """where x lies by what was told before of the pair with which the list begins"""
+        first = l[1][0] if l[1] else y
+        return self.find(n, o, (first,), x, False) if first[0] > x[0] and 'tellonce' not in self.m else UNKNOWN
+    def theirs(self, n, chunk, base, o, ys, xs, x):
         _, _, lists, told, _ = chunk
         if 'nochain' in self.m or x[0] <= ys[0][0] and x in base.get(o, ()): return True
         for y in ys:
             if self.shown(chunk, base, o, y, False, x): return True
         for y in ys:
             l = lists.get((o, y)); full = x[0] >= l[0] if l else told
+            place = self.place_before(n, o, l, y, x) if l and x[0] < y[0] and not full else UNKNOWN
+            if place == ON: return True
+            if place == OFF: continue
             # heads of one origin lie on different branches: beside one that is shown to lie there, those below it do not
             beside = 'otherbranch' not in self.m and any(z != x and z[0] >= x[0] and self.shown(chunk, base, o, y, len(ys) == 1, z) for z in xs)
             if x[0] < y[0] and not full and not beside and 'absent' not in self.m:
@@ -367,8 +382,12 @@ class World:
         while ours[0]:
             if ours == theirs: return ours[0]
             if theirs[0] >= ours[0]:
-                if not left: return 0
-                theirs = left.pop(); continue
+                if left: theirs = left.pop(); continue
+                l = self.link(n, o, theirs)               # below the list by what was told before
+                if not l: return 0
+                theirs = l[0]
+                if not theirs[0]: return 0
+                continue
             l = self.link(n, o, ours)
             if not l: return 0
             ours = l[0]
@@ -379,7 +398,7 @@ class World:
         for o, ys in clk.items():
             xs = here.get(o, ())
             if not xs or xs == ys: continue
-            if all(self.theirs(chunk, base, o, ys, xs, x) for x in xs) or self.all_ours(n, o, here, ys): continue
+            if all(self.theirs(n, chunk, base, o, ys, xs, x) for x in xs) or self.all_ours(n, o, here, ys): continue
             if 'deltafork' not in self.m and (not full or base.get(o)): self.stat['refused'] += 1; return None
             forks[o] = max(self.common(n, chunk, o, x, y) for x in xs for y in ys)
             if o not in self.running and (self.all_on(xs, ys) or self.all_on(ys, xs)): raise Violation('a merge without a fork')
@@ -457,7 +476,7 @@ class World:
         here = n.V[k]; out = {}
         for o in forks:
             xs, ys = here[o], clk[o]
-            hs = [x for x in xs if not self.theirs(chunk, base, o, ys, xs, x)]
+            hs = [x for x in xs if not self.theirs(n, chunk, base, o, ys, xs, x)]
             hs += [y for y in ys if y in xs or self.find(n, o, xs, y) != ON]
             out[o] = order(hs)[:MAX_HEADS]
             if 'onehead' in self.m: out[o] = out[o][:1]
@@ -466,7 +485,7 @@ class World:
         for o, ys in clk.items():                         # numbers cannot tell which of two sets of heads is further
             xs = here.get(o, ())
             if xs and o not in forks and not heads_le(xs, ys) and not heads_le(ys, xs) and max(len(xs), len(ys)) > 1 and 'headnum' not in self.m:
-                if not all(self.theirs(chunk, base, o, ys, xs, x) for x in xs): continue
+                if not all(self.theirs(n, chunk, base, o, ys, xs, x) for x in xs): continue
                 if not self.all_ours(n, o, here, ys) or heads_first(ys, xs): v[o] = ys; self.stat['taken'] += 1
         n.V[k] = v
 
@@ -527,7 +546,8 @@ class World:
         peer = peer or [dict(v) for v in r.V]
         if any(self.cloned(s, v) for v in peer): self.part(s); return None
         n0 = s.count; s.count += 1
-        chunk = self.build(s, peer, [k for k in keys if k in r.held], linked)
+        heard = [dict(v) for v in r.V] if linked else None
+        chunk = self.build(s, peer, [k for k in keys if k in r.held], linked, heard=heard)
         if not self.quiet and self.rng.random() < .15: self.op(s, n0)        # a commit that read the count before the snapshot was counted
         r.count += 1                                      # r's clock left it
         return chunk if chunk[0] else None
@@ -760,6 +780,15 @@ def trap_between(w):
     t = twins_talk(w); w.fp(w.N[1], w.N[3], 1); writes(w, t, 1, 2, 1)
     for _ in range(3): pull(w, 2, 3); pull(w, 3, 2)
     if w.value(w.N[2], 1) != w.value(w.N[3], 1): raise Violation('what lies between was not told, and a branch there is taken for lag')
+def trap_middle(w):
+    """in the middle of a bulk the receiver gets another branch of the next key: what was told with the first shows it"""
+    w.KEEP, w.PUSH, w.BULK = WIDE; w.strict = True; w.N.append(w.node(3)); writes(w, 0, 3, 1, 0); t = w.clone(w.N[0], True)
+    w.op(t, None, 2, True, 0); v = len(w.vids)-1; pull(w, 3, t.i); writes(w, 0, 3, 1, 1); n = w.N[2]
+    for s, keys in ((0, [0]), (3, [2]), (0, [1, 2])):
+        if s == 3: was = [dict(v) for v in n.V]           # all that the sender of the bulk has heard
+        c = w.send(w.N[s], n, keys, s == 0, was if 1 in keys else None)
+        if c: w.apply(n, c)
+    if v not in w.vid(n.items.get((2, 0), ())): raise Violation('a branch is covered, which what was told before shows')
 def trap_numbers(w):
     """heads 6, 3 and 2 here, 6 and 4 there, where 3 and 2 lie below 4: no number says who is further"""
     w.KEEP, w.PUSH, w.BULK = WIDE; writes(w, 0, 1, 1); pull(w, 2, 0); t = w.clone(w.N[0], True).i
@@ -768,7 +797,7 @@ def trap_numbers(w):
     n.V[1][0] = order([x for x in n.V[1][0] if x != a] + below)     # as after merges that did not know 3 and 2 to be one chain
     for _ in range(8): pull(w, 1, 2); pull(w, 2, 1)
     if w.N[1].V[1][0] != w.N[2].V[1][0]: raise Violation('no end of repairs between heads that numbers cannot compare')
-TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind, 'copy': trap_copy}
+TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind, 'copy': trap_copy, 'middle': trap_middle}
 def run_traps(m=None):
     bad = None
     for name, f in TRAPS.items():

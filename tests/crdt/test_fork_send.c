@@ -1,6 +1,8 @@
 /* test_fork_send.c: who sends sees, or suspects, that the peer has another
  * branch, and sends what can be merged. */
+#include "crdt/chunk_codec.h"
 #include "crdt/clockdiff.h"
+#include "crdt/spans.h"
 #include "tests/crdt/twins.h"
 
 /* A twin that holds a part wrote outside of it, where nobody sends anything
@@ -139,12 +141,107 @@ static void two_forks_over_a_link(void **state) {
     kit_expect(2, "m", "right");
 }
 
+/* The next chunk from store 0 of at most so many items, for store 2 as far as
+ * that said what it has, applied there: how many pairs it tells. */
+static size_t tell_next(struct ranges *peer, uint32_t items,
+                        struct chunk_built *built) {
+    struct chunk_tail tail = {0};
+    struct chunk_budget budget = {CHUNK_BULK_BYTES, items};
+    struct ranges heard = {0};
+    struct buf out = {0};
+    struct chunk c = {0};
+    kit_clock(2, &heard);
+    tail.heard = &heard;
+    ecrdt_txn *t = kit_expose(0);
+    assert_code(1, chunk_build_within(t, KIT_B, NULL, peer, &budget, &tail,
+                                      &out, built));
+    ecrdt_abort(t);
+    assert_ok(chunk_decode(buf_slice(&out), &c));
+    size_t pairs = c.chains.pairs.len / sizeof(struct chain_pair);
+    chunk_free(&c);
+    kit_apply(2, buf_slice(&out));
+    chunk_tail_free(&tail);
+    ranges_free(&heard);
+    buf_free(&out);
+    return pairs;
+}
+
+static void write_exposed(size_t i, const char *prefix, int n) {
+    char key[32];
+    for (int k = 0; k < n; k++) {
+        struct ranges rs = {0};
+        snprintf(key, sizeof key, "%s%03d", prefix, k);
+        kit_set(i, key, "v");
+        kit_clock(i, &rs);
+        ranges_free(&rs);
+    }
+}
+
+/* A bulk tells a chain once, not with each of its chunks (mutant retell). */
+static void what_came_before_is_not_told_again(void **state) {
+    struct ranges peer = {0};
+    struct chunk_built built;
+    (void)state;
+    kit(2);
+    write_exposed(0, "k", 200);
+    assert_in_range(tell_next(&peer, 50, &built), 150, 200);
+    assert_false(built.alone);
+    assert_in_range(tell_next(&peer, 50, &built), 0, 1);
+    assert_true(built.alone);
+    write_exposed(0, "a", 20);
+    assert_in_range(tell_next(&peer, 50, &built), 20, 25);
+    ranges_free(&peer);
+    kit_pull(2, 0);
+    kit_same_digest(0, 2);
+    kit_sound(2);
+}
+
+/* Of the range that comes next, the receiver has another branch, from a third
+ * store: what came with the chunk before shows it (mutant tellonce). */
+static void another_branch_in_the_middle_of_a_bulk(void **state) {
+    struct ranges peer = {0}, empty = {0};
+    struct spans end = {0};
+    struct chunk_budget budget = {CHUNK_BULK_BYTES, 100};
+    struct chunk_built built;
+    struct buf out = {0};
+    (void)state;
+    kit(2);
+    write_exposed(0, "a", 30);
+    twins_copy(0, 1);
+    kit_set(1, "z", "right");
+    kit_pull(3, 1);
+    write_exposed(0, "k", 30);
+    write_exposed(0, "zz", 30);
+    tell_next(&peer, 20, &built);
+    assert_true(built.cut);
+    assert_ok(spans_add(&end, slice_str("z"), slice_of(NULL, 0)));
+    ecrdt_txn *t = kit_expose(3);
+    assert_code(1, chunk_build_within(t, KIT_B, &end, &empty, &budget, NULL,
+                                      &out, &built));
+    ecrdt_abort(t);
+    kit_apply(2, buf_slice(&out));
+    kit_expect(2, "z", "right");
+    tell_next(&peer, 50, &built);
+    assert_true(built.cut && built.alone);
+    kit_expect(2, "z", "right");
+    twins_meet(0, 2);
+    kit_expect(0, "z", "right");
+    kit_expect(2, "k029", "v");
+    kit_sound(2);
+    ranges_free(&peer);
+    ranges_free(&empty);
+    spans_free(&end);
+    buf_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(a_blind_branch_is_merged_too),
         kit_test(a_blind_range_with_branches_goes_whole),
         kit_test(a_floor_of_one_branch),
         kit_test(two_forks_over_a_link),
+        kit_test(what_came_before_is_not_told_again),
+        kit_test(another_branch_in_the_middle_of_a_bulk),
     };
     return TEST_RUN(tests);
 }
