@@ -442,8 +442,8 @@ void fork_log(ecrdt_txn *t, struct bucket *bk, const struct forks *fs) {
             "was in use); merged their branches\" store=\"%s\" "
             "bucket=\"%s\" origin=%016llx%016llx apart_since=%llu items=%llu "
             "values_overwritten=%llu",
-            t->s->path, bk->name, (unsigned long long)load64(id),
-            (unsigned long long)load64(id + 8),
+            log_text(t->s->path).s, log_text(bk->name).s,
+            (unsigned long long)load64(id), (unsigned long long)load64(id + 8),
             (unsigned long long)fs->f[i].cut, (unsigned long long)fs->restated,
             (unsigned long long)fs->losers);
     }
