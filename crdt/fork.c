@@ -43,65 +43,77 @@ bool fork_branched(const struct chunk_part *p, const uint8_t *origin) {
     return nb > 1 || nc > 1;
 }
 
+/* The heads of one origin: x ours, y theirs, those of part p of chunk c. */
+struct both {
+    ecrdt_txn *t;
+    struct bucket *bk;
+    const struct chunk *c;
+    const struct chunk_part *p;
+    const struct head *x, *y;
+    size_t nx, ny;
+};
+
+/* Did they build on our head x? */
+static bool built_on(const struct both *b, const struct head *x) {
+    size_t n;
+    const struct head *base = vv_heads(&b->p->base, x->origin, &n);
+    return vv_heads_have(base, n, x);
+}
+
 /* Is our head x shown to lie on the chain of their head y? What they built on
  * they have looked up themselves, if it is not beyond what they have; on which
  * of several chains it lies it does not tell. */
-static bool shown_on(const struct chunk *c, const struct chunk_part *p,
-                     const struct head *y, bool only, const struct head *x) {
-    size_t n;
-    const struct head *b = vv_heads(&p->base, x->origin, &n);
+static bool shown_on(const struct both *b, const struct head *y, bool only,
+                     const struct head *x) {
     return vv_heads_have(y, 1, x) ||
-           chain_lists_have(&c->chains, chain_lists_of(&c->chains, y), x) ||
-           (only && x->seq <= y->seq && vv_heads_have(b, n, x));
+           chain_lists_have(&b->c->chains, chain_lists_of(&b->c->chains, y),
+                            x) ||
+           (only && x->seq <= y->seq && built_on(b, x));
 }
 
 /* Is a head x of ours that list l does not reach known to lie on the chain, or
  * off it? By what was told before of the pair with which the list begins. */
-static int place_before(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                        const struct chain_list *l, const struct head *x) {
+static int place_before(const struct both *b, const struct chain_list *l,
+                        const struct head *x) {
     struct head first = l->top;
     if (l->n) {
-        const struct chain_pair *p = chain_lists_pairs(&c->chains, l);
+        const struct chain_pair *p = chain_lists_pairs(&b->c->chains, l);
         first.seq = p->seq;
         first.h = p->h;
     }
     return MUTANT(tellonce) ? CHAIN_UNKNOWN
-                            : chain_find_below(t, bk, &first, x);
+                            : chain_find_below(b->t, b->bk, &first, x);
 }
 
-/* Where our head x[k] lies by what they tell of the chain of their head y. What
+/* Where our head x lies by what they tell of the chain of their head y. What
  * cannot be shown counts as lag, so as CHAIN_ON, but not beside a head of ours
  * that is shown to lie there and is not below it: ours lie on different
  * branches. */
-static int place_theirs(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                        const struct chunk_part *p, const struct head *y,
-                        size_t ny, const struct head *x, size_t nx, size_t k) {
-    const struct chain_list *l = chain_lists_of(&c->chains, y);
-    bool told = l ? x[k].seq >= l->since : c->told;
-    if (shown_on(c, p, y, false, &x[k]))
+static int place_theirs(const struct both *b, const struct head *y,
+                        const struct head *x) {
+    const struct chain_list *l = chain_lists_of(&b->c->chains, y);
+    bool told = l ? x->seq >= l->since : b->c->told;
+    if (shown_on(b, y, false, x))
         return CHAIN_ON;
-    if (x[k].seq >= y->seq || told)
+    if (x->seq >= y->seq || told)
         return CHAIN_OFF;
-    int place = l ? place_before(t, bk, c, l, &x[k]) : CHAIN_UNKNOWN;
+    int place = l ? place_before(b, l, x) : CHAIN_UNKNOWN;
     if (place != CHAIN_UNKNOWN)
         return place;
-    for (size_t j = 0; j < nx && !MUTANT(otherbranch); j++)
-        if (j != k && x[j].seq >= x[k].seq && shown_on(c, p, y, ny == 1, &x[j]))
+    for (size_t i = 0; i < b->nx && !MUTANT(otherbranch); i++)
+        if (&b->x[i] != x && b->x[i].seq >= x->seq &&
+            shown_on(b, y, b->ny == 1, &b->x[i]))
             return CHAIN_OFF;
     return CHAIN_ON;
 }
 
-/* Does our head x[k] lie on the chain of one of their heads y? 1, 0, < 0. */
-static int is_theirs(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                     const struct chunk_part *p, const struct head *y,
-                     size_t ny, const struct head *x, size_t nx, size_t k) {
-    size_t n;
-    const struct head *b = vv_heads(&p->base, x->origin, &n);
-    if ((x[k].seq <= y->seq && vv_heads_have(b, n, &x[k])) || MUTANT(nochain) ||
+/* Does our head x lie on the chain of one of theirs? 1, 0, < 0. */
+static int is_theirs(const struct both *b, const struct head *x) {
+    if ((x->seq <= b->y->seq && built_on(b, x)) || MUTANT(nochain) ||
         MUTANT(dotreuse))
         return 1;
-    for (size_t i = 0; i < ny; i++) {
-        int place = place_theirs(t, bk, c, p, &y[i], ny, x, nx, k);
+    for (size_t i = 0; i < b->ny; i++) {
+        int place = place_theirs(b, &b->y[i], x);
         if (place < 0 || place == CHAIN_ON)
             return place < 0 ? place : 1;
     }
@@ -109,12 +121,10 @@ static int is_theirs(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
 }
 
 /* Do all of ours? 1, 0, < 0. */
-static int all_theirs(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                      const struct chunk_part *p, const struct head *y,
-                      size_t ny, const struct head *x, size_t nx) {
+static int all_theirs(const struct both *b) {
     int rc = 1;
-    for (size_t k = 0; k < nx && rc == 1; k++)
-        rc = is_theirs(t, bk, c, p, y, ny, x, nx, k);
+    for (size_t i = 0; i < b->nx && rc == 1; i++)
+        rc = is_theirs(b, &b->x[i]);
     return rc;
 }
 
@@ -142,12 +152,11 @@ static int step_down(ecrdt_txn *t, struct bucket *bk, uint32_t no,
 
 /* The greatest pair that lies on the chains of our x and of their top: below
  * their list by what was told before. */
-static int common(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                  uint32_t no, const struct head *x, const struct head *top,
-                  uint64_t *most) {
-    const struct chain_list *l = chain_lists_of(&c->chains, top);
-    const struct chain_pair *p =
-        l && l->n ? chain_lists_pairs(&c->chains, l) : NULL;
+static int common(const struct both *b, uint32_t no, const struct head *x,
+                  const struct head *top, uint64_t *most) {
+    const struct chain_lists *told = &b->c->chains;
+    const struct chain_list *l = chain_lists_of(told, top);
+    const struct chain_pair *p = l && l->n ? chain_lists_pairs(told, l) : NULL;
     size_t left = p ? l->n : 0;
     struct chain_pair theirs = {top->seq, top->h}, ours = {x->seq, x->h};
     int rc = 1;
@@ -155,46 +164,45 @@ static int common(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
         if (ours.seq == theirs.seq && ours.h == theirs.h)
             *most = ours.seq;
         else if (theirs.seq < ours.seq)
-            rc = step_down(t, bk, no, &ours);
+            rc = step_down(b->t, b->bk, no, &ours);
         else if (left)
             theirs = p[--left];
         else
-            rc = step_down(t, bk, no, &theirs);
+            rc = step_down(b->t, b->bk, no, &theirs);
     }
     return rc < 0 ? rc : ECRDT_OK;
 }
 
-static int add_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                    const struct head *y, size_t ny, const struct head *x,
-                    size_t nx, struct forks *fs) {
-    struct fork *f = forks_add(fs, y->origin);
-    int rc = f ? origin_no(t, y->origin, true, &f->no) : ECRDT_ENOMEM;
-    for (size_t i = 0; i < nx; i++)
-        for (size_t k = 0; k < ny && rc >= 0; k++)
-            rc = common(t, bk, c, f->no, &x[i], &y[k], &f->cut);
+static int add_fork(const struct both *b, struct forks *fs) {
+    struct fork *f = forks_add(fs, b->y->origin);
+    int rc = f ? origin_no(b->t, b->y->origin, true, &f->no) : ECRDT_ENOMEM;
+    for (size_t i = 0; i < b->nx; i++)
+        for (size_t k = 0; k < b->ny && rc >= 0; k++)
+            rc = common(b, f->no, &b->x[i], &b->y[k], &f->cut);
     return rc < 0 ? rc : ECRDT_OK;
 }
 
 int fork_judge(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                const struct chunk_part *p, const struct vv *here,
                struct forks *fs) {
-    for (size_t i = 0, n, nx, nb; i < p->clk.n; i += n) {
-        const struct head *y = &p->clk.e[i];
-        n = vv_group(&p->clk, i);
-        const struct head *x = vv_heads(here, y->origin, &nx);
-        if (!nx || vv_heads_same(x, nx, y, n))
+    struct both b = {.t = t, .bk = bk, .c = c, .p = p};
+    for (size_t i = 0, nb; i < p->clk.n; i += b.ny) {
+        b.y = &p->clk.e[i];
+        b.ny = vv_group(&p->clk, i);
+        b.x = vv_heads(here, b.y->origin, &b.nx);
+        if (!b.nx || vv_heads_same(b.x, b.nx, b.y, b.ny))
             continue;
-        int rc = all_theirs(t, bk, c, p, y, n, x, nx);
+        int rc = all_theirs(&b);
         if (rc == 0)
-            rc = fork_all_ours(t, bk, here, y, n);
+            rc = fork_all_ours(t, bk, here, b.y, b.ny);
         if (rc < 0)
             return rc;
         if (rc == 1)
             continue;
-        vv_heads(&p->base, y->origin, &nb);
+        vv_heads(&p->base, b.y->origin, &nb);
         if (!p->complete || nb)
             return 1; /* they have to see it and send all */
-        rc = add_fork(t, bk, c, y, n, x, nx, fs);
+        rc = add_fork(&b, fs);
         if (rc < 0)
             return rc;
     }
@@ -248,28 +256,26 @@ static int keep_lists(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
 }
 
 /* Of the heads of both branches those that lie on no other one. */
-static int raise_fork(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                      const struct chunk_part *p, struct vv *here,
-                      const uint8_t *origin) {
+static int raise_fork(const struct both *b, struct vv *here) {
     struct head keep[2 * VV_MAX_HEADS];
-    size_t n = 0, nx, ny;
-    const struct head *x = vv_heads(here, origin, &nx);
-    const struct head *y = vv_heads(&p->clk, origin, &ny);
-    for (size_t i = 0; i < nx; i++) {
-        int theirs = is_theirs(t, bk, c, p, y, ny, x, nx, i);
+    uint8_t origin[ORIGIN_SIZE];
+    size_t n = 0;
+    for (size_t i = 0; i < b->nx; i++) {
+        int theirs = is_theirs(b, &b->x[i]);
         if (theirs < 0)
             return theirs;
         if (!theirs)
-            keep[n++] = x[i];
+            keep[n++] = b->x[i];
     }
-    for (size_t i = 0; i < ny; i++) {
-        int place = chain_find(t, bk, here, &y[i]);
+    for (size_t i = 0; i < b->ny; i++) {
+        int place = chain_find(b->t, b->bk, here, &b->y[i]);
         if (place < 0)
             return place;
-        if (place != CHAIN_ON || vv_heads_have(x, nx, &y[i]))
-            keep[n++] = y[i]; /* the same head on both sides: once */
+        if (place != CHAIN_ON || vv_heads_have(b->x, b->nx, &b->y[i]))
+            keep[n++] = b->y[i]; /* the same head on both sides: once */
     }
-    int rc = vv_set_heads(here, origin, NULL, 0);
+    memcpy(origin, b->y->origin, ORIGIN_SIZE);
+    int rc = vv_set_heads(here, origin, NULL, 0); /* x is gone */
     return rc < 0 ? rc : vv_unite(here, origin, keep, n);
 }
 
@@ -281,55 +287,41 @@ bool fork_comes_first(const struct head *a, size_t na, const struct head *b,
     return na < nb;
 }
 
-/* Are their heads y further than ours x, though numbers cannot tell? So it is
- * where a head that was kept beside others turns out to lie on one of theirs.
- * 1, 0, < 0. */
-static int is_further(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                      const struct chunk_part *p, const struct vv *here,
-                      const struct head *x, size_t nx, const struct head *y,
-                      size_t ny) {
-    if (!nx || (nx == 1 && ny == 1) || vv_heads_le(x, nx, y, ny) ||
-        vv_heads_le(y, ny, x, nx) || MUTANT(headnum))
+/* Are their heads further than ours, though numbers cannot tell? So it is where
+ * a head that was kept beside others turns out to lie on one of theirs. 1, 0,
+ * < 0. */
+static int is_further(const struct both *b, const struct vv *here) {
+    if (!b->nx || (b->nx == 1 && b->ny == 1) ||
+        vv_heads_le(b->x, b->nx, b->y, b->ny) ||
+        vv_heads_le(b->y, b->ny, b->x, b->nx) || MUTANT(headnum))
         return 0;
-    int rc = all_theirs(t, bk, c, p, y, ny, x, nx);
+    int rc = all_theirs(b);
     if (rc != 1)
         return rc;
-    rc = fork_all_ours(t, bk, here, y, ny);
-    return rc < 0 ? rc : !rc || fork_comes_first(y, ny, x, nx);
-}
-
-/* Takes over the heads of origins without a fork that are further than ours;
- * what numbers can tell is left to vv_join(). */
-static int take_further(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
-                        const struct chunk_part *p, struct vv *here,
-                        const struct vv *rest) {
-    for (size_t i = 0, n, nx; i < rest->n; i += n) {
-        const struct head *y = &rest->e[i];
-        const struct head *x = vv_heads(here, y->origin, &nx);
-        n = vv_group(rest, i);
-        int rc = is_further(t, bk, c, p, here, x, nx, y, n);
-        if (rc == 1)
-            rc = vv_set_heads(here, y->origin, y, n);
-        if (rc < 0)
-            return rc;
-    }
-    return ECRDT_OK;
+    rc = fork_all_ours(b->t, b->bk, here, b->y, b->ny);
+    return rc < 0 ? rc : !rc || fork_comes_first(b->y, b->ny, b->x, b->nx);
 }
 
 int fork_raise(ecrdt_txn *t, struct bucket *bk, const struct chunk *c,
                const struct chunk_part *p, struct vv *here,
                const struct forks *fs) {
-    struct vv rest = {0};
+    struct both b = {.t = t, .bk = bk, .c = c, .p = p};
+    struct vv rest = {0}; /* what numbers can tell */
     int rc = keep_lists(t, bk, c, p, here);
     if (rc == ECRDT_OK)
         rc = vv_copy(&rest, &p->clk);
-    for (size_t i = 0; i < fs->n && rc == ECRDT_OK; i++) {
-        rc = raise_fork(t, bk, c, p, here, fs->f[i].origin);
-        if (rc == ECRDT_OK)
-            rc = vv_set_heads(&rest, fs->f[i].origin, NULL, 0);
+    for (size_t i = 0; i < p->clk.n && rc == ECRDT_OK; i += b.ny) {
+        b.y = &p->clk.e[i];
+        b.ny = vv_group(&p->clk, i);
+        b.x = vv_heads(here, b.y->origin, &b.nx);
+        if (forks_of(fs, b.y->origin)) {
+            rc = raise_fork(&b, here);
+            if (rc == ECRDT_OK)
+                rc = vv_set_heads(&rest, b.y->origin, NULL, 0);
+        } else if ((rc = is_further(&b, here)) == 1) {
+            rc = vv_set_heads(here, b.y->origin, b.y, b.ny);
+        }
     }
-    if (rc == ECRDT_OK)
-        rc = take_further(t, bk, c, p, here, &rest);
     if (rc == ECRDT_OK)
         rc = vv_join(here, &rest);
     vv_free(&rest);
