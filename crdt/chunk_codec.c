@@ -371,6 +371,17 @@ static int refuse(const struct decoder *d, uint64_t version) {
                    "a chunk is malformed; it was refused whole");
 }
 
+/* Everything is relative to what is least: one encoding. */
+static void check_bases(struct decoder *d) {
+    struct bases b;
+    if (d->u.err || (d->u.err = find_bases(d->c, &b)) < 0)
+        return;
+    if (d->ms_base != b.ms ||
+        memcmp(d->seq_base, b.seq, d->c->n_origins * sizeof *b.seq) != 0)
+        unpack_fail(&d->u);
+    alloc_free(b.seq);
+}
+
 /* What both forms end in. */
 static int decode_rest(struct decoder *d, uint64_t version) {
     struct unpack *u = &d->u;
@@ -384,6 +395,7 @@ static int decode_rest(struct decoder *d, uint64_t version) {
     d->c->told = unpack_bool(u);
     chain_lists_decode(u, &d->c->chains);
     unpack_leave(u);
+    check_bases(d);
     alloc_free(d->seq_base);
     if (unpack_end(u) < 0 || !parts_in_order(d->c))
         return refuse(d, version);
