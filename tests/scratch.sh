@@ -4,6 +4,7 @@
 base=${TEST_TMPDIR:-/dev/shm}
 [ -w "$base" ] || base=/tmp
 scratch=$(mktemp -d "$base/edgecrdt-run.XXXXXX")
+chmod 0755 "$scratch" # some tests become another user
 trap 'rm -rf "$scratch"' EXIT
 export scratch
 
@@ -11,6 +12,7 @@ export scratch
 in_scratch() {
     local own rc
     own=$(mktemp -d "$scratch/XXXXXX")
+    chmod 0755 "$own"
     TEST_TMPDIR=$own "$@"
     rc=$?
     rm -rf "$own"
