@@ -31,7 +31,7 @@ static void run_changed(const uint8_t *seed, size_t len, struct rng *r) {
         for (uint64_t k = rng_below(r, 4); k > 0; k--)
             b[rng_below(r, len)] = (uint8_t)rng_u64(r);
         if (rng_below(r, 4) == 0)
-            memmove(b + len / 2, b + rng_below(r, len), len / 4);
+            memmove(b + len / 2, b + rng_below(r, len - len / 4), len / 4);
         run(b, n);
     }
     free(b);
