@@ -1,11 +1,11 @@
 /* test_fold.c: the heir takes over the entries of others; no value changes,
  * whatever meets it; nobody else may do it. */
 #include "crdt/fold.h"
-#include "crdt/gc.h"
-#include "tests/support/wall.h"
 #include "crdt/door.h"
+#include "crdt/gc.h"
 #include "crdt/items.h"
 #include "tests/crdt/kit.h"
+#include "tests/support/wall.h"
 
 static ecrdt_fold_report fold(size_t i, uint32_t flags) {
     ecrdt_fold_report r;
