@@ -2,6 +2,7 @@
  * a watched file, a call from another thread. */
 #include "replication/loop.h"
 #include "tests/support/test.h"
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -136,7 +137,7 @@ static void bytes_travel(void **state) {
     uint16_t port = (uint16_t)atoi(strrchr(bound, ':') + 1);
     assert_code(ECRDT_EIO, l->t->listen(l, "127.0.0.1", port, on_accept, NULL,
                                         other, &second));
-    assert_ok(l->t->connect(l, "localhost", port, &events, &client, &client.c));
+    assert_ok(l->t->connect(l, "127.0.0.1", port, &events, &client, &client.c));
     while (!client.opened)
         l->t->run(l);
     buf_extend(&b, 300000);
@@ -155,6 +156,22 @@ static void bytes_travel(void **state) {
     l->t->conn_close(server.c);
     l->t->listener_close(ln);
     buf_free(&server.in);
+}
+
+/* Any answer but that there is no such address: nobody listens at port 1. */
+static void names_are_looked_up(void **state) {
+    struct addrinfo *found;
+    (void)state;
+    if (getaddrinfo("localhost", NULL, NULL, &found) != 0)
+        skip(); /* a machine without /etc/hosts */
+    freeaddrinfo(found);
+    client = (struct end){0};
+    assert_ok(l->t->connect(l, "localhost", 1, &events, &client, &client.c));
+    while (!client.error)
+        l->t->run(l);
+    assert_non_null(strstr(client.sentence, "localhost:1"));
+    assert_non_null(strstr(client.sentence, "refused"));
+    l->t->conn_close(client.c);
 }
 
 static void failed_dials_say_why(void **state) {
@@ -206,6 +223,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(threads_may_wake_the_loop, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(bytes_travel, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_are_looked_up, setup, teardown),
         cmocka_unit_test_setup_teardown(failed_dials_say_why, setup, teardown),
         cmocka_unit_test(without_threads_lookups_fail_at_once),
         cmocka_unit_test_setup_teardown(time_and_randomness, setup, teardown),
