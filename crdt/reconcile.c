@@ -344,11 +344,14 @@ int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
 /* ---- raising ---------------------------------------------------------------
  */
 
-/* Nobody knows more events of this store than the store itself. */
-static bool claims_ours(ecrdt_txn *t, const struct bucket *bk,
-                        const struct vv *clk) {
-    const uint8_t *me = origin_id(t, bk->head.me);
-    return me && vv_seq(clk, me) > bk->head.seq;
+/* Before anything else: does a clock know a twin of this store (PROTOCOL D5)?
+ * Then it is not for the incarnation that the store has from here on. 1 = so
+ * it was. */
+static int check_own(ecrdt_txn *t, struct bucket *bk, const struct fp *m) {
+    int rc = 0;
+    for (size_t i = 0; i < m->n_clks && rc == 0 && !MUTANT(fptwin); i++)
+        rc = twin_check(t, bk, &m->clks[i]);
+    return rc;
 }
 
 /* A raised stretch costs a clock of its own until its neighbours follow. */
@@ -364,7 +367,7 @@ static int raise_part(ecrdt_txn *t, struct bucket *bk, const struct fp *m,
     const struct vv *clk = &m->clks[p->clk];
     size_t from, to;
     bool whole = p->lo.len == 0 && !p->bounded;
-    if (claims_ours(t, bk, clk) || (!whole && too_many_cuts(bk, clk))) {
+    if (!whole && too_many_cuts(bk, clk)) {
         r->refused++;
         return ECRDT_OK;
     }
@@ -404,6 +407,12 @@ int reconcile_raise(ecrdt_txn *t, const struct fp *m, struct raise_report *r) {
     rc = clocks_load(t, bk);
     if (rc == ECRDT_OK && bk->head.gen != m->gen && !MUTANT(nogen)) {
         r->stale = true;
+        return ECRDT_OK;
+    }
+    if (rc == ECRDT_OK)
+        rc = check_own(t, bk, m);
+    if (rc == 1) {
+        r->doubtful = (uint32_t)m->n;
         return ECRDT_OK;
     }
     for (size_t i = 0; i < m->n && rc == ECRDT_OK; i++)

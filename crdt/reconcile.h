@@ -105,8 +105,9 @@ int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
 
 struct raise_report {
     bool stale;        /* the bucket's gen is another one: nothing was raised */
-    uint32_t refused;  /* parts that claim what cannot be */
-    uint32_t doubtful; /* ranges of ours that may be of another branch */
+    uint32_t refused;  /* parts that would cut too much */
+    uint32_t doubtful; /* ranges of ours that may be of another branch; all, if
+                          that is how this store learns of a twin */
 };
 
 /* In the write transaction t: raises the clock of the bucket on each part of

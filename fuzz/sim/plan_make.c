@@ -26,7 +26,8 @@ static const struct {
     {"net", DATA | DATAGRAMS | NETWORK},
     {"store", DATA | CRASHES | COPIES},
     {"talks", DATA | DATAGRAMS | NETWORK | BIT(gc) | BIT(forget)},
-    {"twins", DATA | NETWORK | BIT(start) | BIT(stop) | BIT(gc) | COPIES},
+    {"twins", DATA | NETWORK | COPIES | BIT(start) | BIT(stop) | BIT(gc) |
+                  BIT(subscribe)},
     {"admin", DATA | ADMIN | BIT(export) | BIT(import)},
 };
 

@@ -135,6 +135,9 @@ static void twins(struct maker *m) {
     write_one(m, copy, tag, maker_one_in(m, 2) ? back : !back);
     random_txns(m, r, 2);
     random_txns(m, copy, 2);
+    for (unsigned k = 0; k < m->n && m->p->faults & PLAN_BIT(gc); k++)
+        if (maker_one_in(m, 3))
+            step(m, DO_gc, k, 0, 0, 0);
     step(m, DO_partition, 0, in_turn ? 1u << o | 1u << r : apart, 0, 0);
     wait_ms(m, 20 + (int64_t)maker_below(m, 400));
     if (in_turn) {
@@ -143,6 +146,104 @@ static void twins(struct maker *m) {
     }
     step(m, DO_heal, 0, 0, 0, 0);
     wait_ms(m, 300);
+}
+
+/* A copy that no guard sees and its original write apart, and one of them lets
+ * go of what it holds, before or after, when the others know the other one. */
+static void branches(struct maker *m) {
+    unsigned r = one_up(m, 1 + (unsigned)maker_below(m, m->n - 1));
+    unsigned copy = m->n, gone = maker_one_in(m, 2) ? r : copy;
+    int64_t part = maker_one_in(m, 2) ? PLAN_NOTHING : 1 << maker_below(m, 8);
+    bool early = maker_one_in(m, 2);
+    if (m->n == NET_NODES)
+        return;
+    one_up(m, 0);
+    write_one(m, r, (unsigned)maker_below(m, 2), false);
+    if (early) {
+        step(m, DO_subscribe, r, part, 0, 0);
+        wait_ms(m, 2000);
+    }
+    wait_ms(m, 300);
+    step(m, DO_partition, 0, 1 << gone, 0, 0);
+    step(m, DO_clone, r, 1, copy, 0);
+    m->n++;
+    for (unsigned i = 0; i < 3; i++) {
+        write_one(m, gone, (unsigned)maker_below(m, 2), maker_one_in(m, 3));
+        write_one(m, gone == r ? copy : r, (unsigned)maker_below(m, 2),
+                  maker_one_in(m, 3));
+        random_txns(m, maker_one_in(m, 2) ? r : copy, 2);
+    }
+    wait_ms(m, (int64_t)maker_below(m, 1000));
+    if (!early)
+        step(m, DO_subscribe, gone, part, 0, 0);
+    step(m, DO_heal, 0, 0, 0, 0);
+    wait_ms(m, (int64_t)maker_below(m, 4000));
+}
+
+/* Two cores know one branch each of a store, and nothing is left of either:
+ * they find out that they are alike. Then both stores write again. */
+static void alike(struct maker *m) {
+    unsigned copy = m->n, tag = (unsigned)maker_below(m, 2);
+    if (m->p->replicas < 3 || copy == NET_NODES)
+        return;
+    for (unsigned k = 0; k < 3; k++)
+        one_up(m, k);
+    write_one(m, 2, tag, false);
+    wait_ms(m, 300 + 2 * (int64_t)m->p->delay_hi);
+    step(m, DO_partition, 0, 1 << 1 | 1 << copy, 0, 0);
+    step(m, DO_clone, 2, 1, copy, 0);
+    m->n++;
+    for (unsigned i = (unsigned)maker_below(m, 3); i < 3; i++)
+        write_one(m, 2, tag, false);
+    for (unsigned i = (unsigned)maker_below(m, 3); i < 3; i++)
+        write_one(m, copy, tag, false);
+    wait_ms(m, 300 + 2 * (int64_t)m->p->delay_hi);
+    for (unsigned k = 0; k < 2; k++) {
+        write_one(m, k, tag, true);
+        step(m, DO_gc, k, 0, 0, 0);
+    }
+    step(m, DO_partition, 0, 3, 0, 0);
+    wait_ms(m, 100 + (int64_t)maker_below(m, 2000));
+    step(m, DO_partition, 0, maker_one_in(m, 2) ? 5 : 6, 0, 0);
+    write_one(m, 2, tag, maker_one_in(m, 3));
+    write_one(m, copy, tag, maker_one_in(m, 3));
+    wait_ms(m, (int64_t)maker_below(m, 1000));
+    step(m, DO_heal, 0, 0, 0, 0);
+    wait_ms(m, 300);
+}
+
+static void count_one(struct maker *m, unsigned r) {
+    struct plan_step *s = plan_add(m->p, DO_txn, r, 1);
+    if (s && s->n_ops)
+        s->ops[0] = (struct plan_op){.code = OP_count,
+                                     .key = m->keys[2][0],
+                                     .num = 1 + (int32_t)maker_below(m, 5)};
+}
+
+/* A store says goodbye and is folded, and then comes back from a state of
+ * before, between two that others were told of. */
+static void heirs(struct maker *m) {
+    unsigned r = one_up(m, 1 + (unsigned)maker_below(m, m->n - 1));
+    unsigned place = (unsigned)maker_below(m, 2);
+    one_up(m, 0);
+    count_one(m, r);
+    wait_ms(m, 300);
+    step(m, DO_partition, 0, 1 << r, 0, 0);
+    count_one(m, r);
+    step(m, DO_save, r, place, 0, 0);
+    m->saved |= 1u << r;
+    random_txns(m, r, 2);
+    count_one(m, r);
+    step(m, DO_heal, 0, 0, 0, 0);
+    wait_ms(m, 300);
+    step(m, DO_retire, r, 0, 0, 0);
+    wait_ms(m, 300);
+    step(m, DO_fold, 0, 0, 0, 0);
+    wait_ms(m, (int64_t)maker_below(m, 1000));
+    step(m, DO_restore, r, place, 0, 0);
+    wait_ms(m, (int64_t)maker_below(m, 1000));
+    if (maker_one_in(m, 2))
+        step(m, DO_fold, 0, 1, 0, 0);
 }
 
 /* An export for a store that has nothing comes when the store has since said
@@ -219,6 +320,12 @@ static const struct {
     {PLAN_BIT(gc) | PLAN_BIT(partition) | PLAN_BIT(stall) | PLAN_BIT(cut),
      PLAN_BIT(subscribe), true, gossips},
     {PLAN_BIT(clone) | PLAN_BIT(partition), 0, false, twins},
+    {PLAN_BIT(clone) | PLAN_BIT(partition) | PLAN_BIT(subscribe), 0, false,
+     branches},
+    {PLAN_BIT(clone) | PLAN_BIT(partition) | PLAN_BIT(gc), 0, true, alike},
+    {PLAN_BIT(save) | PLAN_BIT(restore) | PLAN_BIT(retire) | PLAN_BIT(fold) |
+         PLAN_BIT(partition),
+     0, false, heirs},
     {PLAN_BIT(wipe) | PLAN_BIT(subscribe) | PLAN_BIT(export), 0, false, letter},
     {PLAN_BIT(subscribe) | PLAN_BIT(partition), 0, false, cores},
     {PLAN_BIT(full), 0, false, disk},

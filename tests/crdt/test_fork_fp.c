@@ -174,6 +174,28 @@ static void who_lags_rises_and_learns_the_chain(void **state) {
     ranges_free(&right);
 }
 
+/* Its own other branch, in the clock of one who knows both: that is not for
+ * the incarnation that the store has. */
+static void a_talk_shows_a_store_its_twin(void **state) {
+    struct ranges before = {0}, was = {0}, is = {0};
+    ecrdt_node old, new;
+    (void)state;
+    begin(&before);
+    twins_meet(LEFT, RIGHT);
+    twins_me(AUTHOR, &old);
+    kit_clock(AUTHOR, &was);
+    struct talk k = talk(AUTHOR, LEFT, &before);
+    assert_true(k.same == 1 && k.here.doubtful == 1);
+    twins_me(AUTHOR, &new);
+    assert_memory_not_equal(&old, &new, sizeof new);
+    kit_clock(AUTHOR, &is);
+    assert_true(ranges_eq(&was, &is));
+    twins_meet(AUTHOR, LEFT);
+    ranges_free(&before);
+    ranges_free(&was);
+    ranges_free(&is);
+}
+
 /* ---- heads that numbers cannot compare ---- */
 
 static void set_heads(struct vv *v, const uint64_t (*h)[2], size_t n) {
@@ -284,6 +306,7 @@ int main(void) {
         kit_test(an_old_mirror_raises_nothing),
         kit_test(who_is_asked_may_see_it),
         kit_test(who_lags_rises_and_learns_the_chain),
+        kit_test(a_talk_shows_a_store_its_twin),
         kit_test(chains_decide_what_numbers_cannot),
     };
     return TEST_RUN(tests);
