@@ -221,11 +221,14 @@ static void count_one(struct maker *m, unsigned r) {
 }
 
 /* A store says goodbye and is folded, and then comes back from a state of
- * before, between two that others were told of. */
+ * before, between two that others were told of; perhaps so does the heir. */
 static void heirs(struct maker *m) {
     unsigned r = one_up(m, 1 + (unsigned)maker_below(m, m->n - 1));
     unsigned place = (unsigned)maker_below(m, 2);
+    bool heir = maker_one_in(m, 2);
     one_up(m, 0);
+    if (heir)
+        step(m, DO_save, 0, place, 0, 0);
     count_one(m, r);
     wait_ms(m, 300);
     step(m, DO_partition, 0, 1 << r, 0, 0);
@@ -242,8 +245,25 @@ static void heirs(struct maker *m) {
     wait_ms(m, (int64_t)maker_below(m, 1000));
     step(m, DO_restore, r, place, 0, 0);
     wait_ms(m, (int64_t)maker_below(m, 1000));
+    if (heir)
+        step(m, DO_restore, 0, place, 0, 0);
     if (maker_one_in(m, 2))
         step(m, DO_fold, 0, 1, 0, 0);
+}
+
+/* A store is lost when one other has what it wrote, and that one lets go. */
+static void orphans(struct maker *m) {
+    unsigned o = one_up(m, 1 + (unsigned)maker_below(m, m->n - 1));
+    unsigned r = one_up(m, maker_another(m, o));
+    step(m, DO_partition, 0, 1 << r | 1 << o, 0, 0);
+    write_one(m, r, (unsigned)maker_below(m, 2), false);
+    random_txns(m, r, 2);
+    wait_ms(m, 300 + 2 * (int64_t)m->p->delay_hi);
+    step(m, DO_wipe, r, 0, 0, 0);
+    step(m, DO_subscribe, o, PLAN_NOTHING, 0, 0);
+    wait_ms(m, (int64_t)maker_below(m, 300));
+    step(m, DO_heal, 0, 0, 0, 0);
+    wait_ms(m, 3000);
 }
 
 /* An export for a store that has nothing comes when the store has since said
@@ -327,6 +347,8 @@ static const struct {
          PLAN_BIT(partition),
      0, false, heirs},
     {PLAN_BIT(wipe) | PLAN_BIT(subscribe) | PLAN_BIT(export), 0, false, letter},
+    {PLAN_BIT(wipe) | PLAN_BIT(subscribe) | PLAN_BIT(partition), 0, false,
+     orphans},
     {PLAN_BIT(subscribe) | PLAN_BIT(partition), 0, false, cores},
     {PLAN_BIT(full), 0, false, disk},
 };
