@@ -131,14 +131,28 @@ static struct oracle_event *planned(struct cluster *c, uint32_t item) {
     return NULL;
 }
 
+/* Twins that delete one item at one time make one event: it supersedes what
+ * either had. */
+static void learn_again(struct sight *s, struct oracle_event *e) {
+    struct oracle_event *plan = planned(s->c, e->item);
+    if (!plan || plan->ours || plan->live != e->live || e->by == s->r)
+        return;
+    plan->ours = true;
+    bits_join(&e->ctx, &plan->ctx);
+}
+
 /* A new event of this store: as planned, or as it reads. */
 static void learn_one(struct sight *s, slice id, const struct event *e) {
     struct oracle *o = &s->c->o;
     const uint8_t *origin = origin_id(s->t, e->origin);
     HOLDS(s->c, origin, "a sibling of no origin");
-    if (memcmp(origin, s->me->me, ORIGIN_SIZE) != 0 ||
-        oracle_event(o, e->e16) >= 0)
+    if (memcmp(origin, s->me->me, ORIGIN_SIZE) != 0)
         return;
+    int known = oracle_event(o, e->e16);
+    if (known >= 0) {
+        learn_again(s, &o->ev[known]);
+        return;
+    }
     int item = oracle_item(o, s->b, id, key_of(o, s->b, id), -1);
     struct oracle_event *n =
         item < 0 ? NULL : oracle_add(o, (uint32_t)item, e->e16);
