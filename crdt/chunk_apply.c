@@ -44,7 +44,9 @@ struct apply {
  * keep = mine   where the dot is in theirs, or not <= clk, or a tomb <= F_S
  * new  = theirs where the dot is not <= V here
  * The third case of keep: the sender may have dropped that tomb itself, so
- * its absence says nothing. */
+ * its absence says nothing. But where the part's clock has heads on several
+ * branches of an origin, a dot of it names no one event any more, and nothing
+ * that one branch made may stay beside them: such a tomb goes, as by gc. */
 
 static int by_no(const void *a, const void *b) {
     const struct known_origin *x = a, *y = b;
@@ -83,6 +85,21 @@ static bool removes(const struct apply *a, const struct chunk_item *theirs) {
     return false;
 }
 
+/* May the sender itself have dropped this tomb, which it has not? 1, 0, < 0;
+ * a dot of several branches comes under our floor. */
+static int keeps_tomb(struct apply *a, const struct event *e,
+                      const uint8_t *id) {
+    size_t heads;
+    if (event_live(e) || !vv_covers(&a->c->floor, id, e->seq) ||
+        MUTANT(tombabs))
+        return 0;
+    vv_heads(a->clk, id, &heads);
+    if (heads < 2 || MUTANT(tombdot))
+        return 1;
+    int rc = clocks_raise(a->t, a->bk, CLOCK_FLOOR, id, e->seq);
+    return rc < 0 ? rc : 0;
+}
+
 static int keep_mine(struct apply *a, const struct chunk_item *theirs,
                      struct item *after) {
     for (size_t i = 0; i < a->t->before.n; i++) {
@@ -90,16 +107,16 @@ static int keep_mine(struct apply *a, const struct chunk_item *theirs,
         const uint8_t *id = origin_id(a->t, e->origin);
         if (!id)
             return db_err(a->t->db);
-        bool keep = in_theirs(a, e) || !vv_covers(a->clk, id, e->seq) ||
-                    (!event_live(e) && vv_covers(&a->c->floor, id, e->seq) &&
-                     !MUTANT(tombabs));
+        int keep = in_theirs(a, e) || !vv_covers(a->clk, id, e->seq)
+                       ? 1
+                       : keeps_tomb(a, e, id);
         if (MUTANT(onlylive) && !event_live(e) && theirs)
-            keep = false;
+            keep = 0;
         if (MUTANT(blindremove) && theirs && removes(a, theirs))
-            keep = false;
-        struct event *slot = keep ? item_add(after) : NULL;
-        if (keep && !slot)
-            return ECRDT_ENOMEM;
+            keep = 0;
+        struct event *slot = keep == 1 ? item_add(after) : NULL;
+        if (keep < 0 || (keep && !slot))
+            return keep < 0 ? keep : ECRDT_ENOMEM;
         if (keep)
             *slot = *e;
     }

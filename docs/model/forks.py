@@ -65,6 +65,7 @@ MUTANTS = {
  'headnum':   'of two sets of heads that their numbers cannot compare, the own one stays',
  'fpfork':    'fingerprints raise a clock by its numbers, whatever branch its heads lie on',
  'fpchain':   'fingerprints raise a clock without the chain between',
+ 'tombdot':   'who dropped nothing keeps a tomb of one branch beside the heads of both, where its dot may be taken for the other one\'s event',
  'within':    'a linked base is lowered to our clock before forks are looked for',
 }
 
@@ -433,6 +434,8 @@ class World:
         for it in set(items) | ({it for it in n.items if it[0] == k} if full else set()):
             theirs = items.get(it, {}); dots = {(self.ev[e].o, self.ev[e].s) for e in theirs}; mine = n.items.get(it, frozenset())
             after = {e for e in mine if (self.ev[e].o, self.ev[e].s) in dots or self.ev[e].s > seq(clk, self.ev[e].o) or self.dropped(e, F)}
+            for e in after & {e for e in mine if (self.ev[e].o, self.ev[e].s) not in dots and self.ev[e].s <= seq(clk, self.ev[e].o) and len(clk[self.ev[e].o]) > 1} if 'tombdot' not in self.m else ():
+                x = self.ev[e]; after.remove(e); n.F[x.o] = max(n.F.get(x.o, 0), x.s)   # of merged branches: a dot names no one event, it goes as by gc
             for e, payload in theirs.items():
                 x = self.ev[e]
                 if x.s <= seq(here, x.o): continue
@@ -733,6 +736,12 @@ def trap_floor(w):
     w.N.append(w.node(3)); writes(w, 0, 1, 1, 0); pull(w, 2, 0); pull(w, 3, 0); w.clone(w.N[0], True)
     w.op(w.N[0], None, 0, False); pull(w, 1, 0); writes(w, 4, 2, 2); pull(w, 3, 4); w.gc(w.N[1], lambda ts: ts[0])
     pull(w, 1, 2); pull(w, 3, 1); pull(w, 1, 3); pull(w, 3, 1)
+def trap_dot(w):
+    """a tomb of one branch, dropped where both were merged and kept elsewhere, is listed to one that has the other branch's event of that number"""
+    w.N.append(w.node(3)); writes(w, 0, 1, 1); pull(w, 2, 0); pull(w, 3, 0); t = w.clone(w.N[0], True)
+    w.op(w.N[0], None, 1, False); pull(w, 1, 0); pull(w, 2, 0); w.gc(w.N[1], lambda ts: ts[0])
+    w.op(t, None, 1, True, 0); pull(w, 3, t.i); pull(w, 1, 3); pull(w, 2, 1); pull(w, 3, 2)
+    if w.N[2].V == w.N[3].V and w.live(w.N[2].items[1, 0]) != w.live(w.N[3].items[1, 0]): raise Violation('equal clocks, other siblings')
 def trap_two(w):
     """over a link: of two forked origins each side has the longer branch of one"""
     w.N.append(w.node(3)); writes(w, 0, 1, k=0); writes(w, 1, 1); a, b = w.clone(w.N[0], True), w.clone(w.N[1], True)
@@ -797,7 +806,7 @@ def trap_numbers(w):
     n.V[1][0] = order([x for x in n.V[1][0] if x != a] + below)     # as after merges that did not know 3 and 2 to be one chain
     for _ in range(8): pull(w, 1, 2); pull(w, 2, 1)
     if w.N[1].V[1][0] != w.N[2].V[1][0]: raise Violation('no end of repairs between heads that numbers cannot compare')
-TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind, 'copy': trap_copy, 'middle': trap_middle}
+TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'dot': trap_dot, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind, 'copy': trap_copy, 'middle': trap_middle}
 def run_traps(m=None):
     bad = None
     for name, f in TRAPS.items():

@@ -84,6 +84,33 @@ static void a_floor_of_one_branch(void **state) {
     ecrdt_abort(t);
 }
 
+/* A tomb of one branch is dropped where both are merged, and kept elsewhere. Its
+ * dot is that of the other branch's write too, which it must not vouch for. */
+static void a_dot_of_two_branches_names_no_event(void **state) {
+    (void)state;
+    ecrdt_gc_report dropped;
+    kit_set(0, "k", "base");
+    for (size_t i = 2; i < 5; i++)
+        kit_pull(i, 0);
+    twins_copy(0, 1);
+    kit_del(0, "k");
+    kit_pull(2, 0);
+    kit_pull(3, 0);
+    assert_ok(ecrdt_gc(kit(2), 0, 0, &dropped));
+    assert_int_equal(dropped.tombstones, 1);
+    kit_set(1, "k", "right");
+    kit_pull(4, 1);
+    for (int i = 0; i < 3; i++)
+        kit_try(2, 4);
+    kit_expect(2, "k", "right");
+    kit_pull(3, 2);
+    kit_pull(4, 3);
+    assert_int_equal(kit_siblings(4, "k"), 1);
+    kit_same_digest(3, 4);
+    for (size_t i = 2; i < 5; i++)
+        kit_sound(i);
+}
+
 /* One chunk as a link would carry it: against the clock that it said. */
 static struct chunk_report try_linked(size_t to, size_t from) {
     struct chunk_budget budget = {CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
@@ -239,6 +266,7 @@ int main(void) {
         kit_test(a_blind_branch_is_merged_too),
         kit_test(a_blind_range_with_branches_goes_whole),
         kit_test(a_floor_of_one_branch),
+        kit_test(a_dot_of_two_branches_names_no_event),
         kit_test(two_forks_over_a_link),
         kit_test(what_came_before_is_not_told_again),
         kit_test(another_branch_in_the_middle_of_a_bulk),
