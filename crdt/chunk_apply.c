@@ -153,11 +153,13 @@ static int add_new(struct apply *a, const struct chunk_item *theirs,
     return ECRDT_OK;
 }
 
-static bool same_dots(const struct item *a, const struct item *b) {
+/* A second merge of branches in one transaction gives an event of it other
+ * content: dots alone do not tell. */
+static bool same_item(const struct item *a, const struct item *b) {
     if (a->n != b->n)
         return false;
     for (size_t i = 0; i < a->n; i++)
-        if (!item_has(b, a->ev[i].origin, a->ev[i].seq))
+        if (!item_has(b, &a->ev[i]))
             return false;
     return true;
 }
@@ -181,7 +183,7 @@ static int join_item(struct apply *a, struct item_key *k,
     item_sort(after);
     if (rc < 0)
         return db_stick(t->db, rc);
-    if (same_dots(&t->before, after)) {
+    if (same_item(&t->before, after)) {
         a->r->known += theirs != NULL;
         return ECRDT_OK;
     }

@@ -86,8 +86,7 @@ static int digest_only(ecrdt_txn *t, struct bucket *bk,
                        const struct item *other, digest_fn *change) {
     for (size_t i = 0; i < it->n; i++) {
         const struct event *e = &it->ev[i];
-        const struct event *x = item_of_origin(other, e->origin);
-        if (!event_live(e) || (x && event_same(x, e)))
+        if (!event_live(e) || item_has(other, e))
             continue;
         uint8_t e16[CRYPTO_E16];
         int rc = e->e16 ? 0 : door_name(t, bk, item_key_id(k), e, e16);

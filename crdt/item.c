@@ -62,9 +62,9 @@ const struct event *item_of_origin(const struct item *it, uint32_t origin) {
     return NULL;
 }
 
-bool item_has(const struct item *it, uint32_t origin, uint64_t seq) {
-    const struct event *e = item_of_origin(it, origin);
-    return e && e->seq == seq;
+bool item_has(const struct item *it, const struct event *e) {
+    const struct event *x = item_of_origin(it, e->origin);
+    return x && event_same(x, e);
 }
 
 bool item_live(const struct item *it) {

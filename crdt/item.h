@@ -58,8 +58,8 @@ void item_free(struct item *it);
 /* The sibling of an origin, NULL if there is none. */
 const struct event *item_of_origin(const struct item *it, uint32_t origin);
 
-/* Is there a sibling with this dot? */
-bool item_has(const struct item *it, uint32_t origin, uint64_t seq);
+/* Is the very event e among the siblings? One with its dot alone is not it. */
+bool item_has(const struct item *it, const struct event *e);
 
 /* Has it a live sibling? */
 bool item_live(const struct item *it);

@@ -111,6 +111,40 @@ static void a_dot_of_two_branches_names_no_event(void **state) {
         kit_sound(i);
 }
 
+/* Both merges restate one item, with one dot: nobody has seen it in between. */
+static void two_merges_in_one_transaction(void **state) {
+    struct ranges known = {0};
+    struct buf chunk[2] = {{0}};
+    struct chunk_report r = {0};
+    (void)state;
+    kit_set(0, "k", "base");
+    kit_pull(2, 0);
+    kit_pull(3, 0);
+    twins_copy(0, 1);
+    kit_set(1, "other", "right");
+    kit_pull(3, 1);
+    for (int i = 0; i < 2; i++) {
+        if (i)
+            kit_set(0, "k", "again");
+        else
+            kit_del(0, "k");
+        kit_pull(2, 0);
+        kit_clock(3, &known);
+        assert_code(1, kit_build(2, &known, CHUNK_PUSH_ITEMS, &chunk[i]));
+    }
+    ecrdt_txn *t = kit_write(3);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(chunk_apply(t, buf_slice(&chunk[i]), &r));
+        buf_free(&chunk[i]);
+    }
+    assert_ok(ecrdt_commit(t));
+    assert_int_equal(r.ahead + r.refused, 0);
+    kit_expect(3, "k", "again");
+    kit_expect(3, "other", "right");
+    kit_sound(3);
+    ranges_free(&known);
+}
+
 /* One chunk as a link would carry it: against the clock that it said. */
 static struct chunk_report try_linked(size_t to, size_t from) {
     struct chunk_budget budget = {CHUNK_PUSH_BYTES, CHUNK_PUSH_ITEMS};
@@ -267,6 +301,7 @@ int main(void) {
         kit_test(a_blind_range_with_branches_goes_whole),
         kit_test(a_floor_of_one_branch),
         kit_test(a_dot_of_two_branches_names_no_event),
+        kit_test(two_merges_in_one_transaction),
         kit_test(two_forks_over_a_link),
         kit_test(what_came_before_is_not_told_again),
         kit_test(another_branch_in_the_middle_of_a_bulk),
