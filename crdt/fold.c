@@ -428,7 +428,7 @@ static int retire(ecrdt_txn *t) {
     for (size_t i = 0; i < t->n_buckets && rc >= 0; i++)
         if (t->buckets[i]->head_dirty)
             rc = head_save(t, t->buckets[i]);
-    return rc < 0 ? rc : origin_renew(t);
+    return rc < 0 ? rc : twin_renew(t);
 }
 
 int ecrdt_retire(ecrdt_store *s) {

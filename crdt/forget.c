@@ -99,7 +99,7 @@ int forget_range(ecrdt_txn *t, struct bucket *bk, slice lo, slice hi,
     *out = (struct forgotten){0};
     int rc = clocks_load(t, bk);
     if (rc == ECRDT_OK && bk->head.seq && !MUTANT(sameinc))
-        rc = origin_renew(t);
+        rc = twin_renew(t);
     return rc < 0 ? db_stick(t->db, rc)
                   : forget_items(t, bk, lo, hi, max_items, out);
 }

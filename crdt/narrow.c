@@ -213,7 +213,7 @@ static int begin_act(struct narrow *w) {
     int rc = ECRDT_OK;
     if (h->seq && !MUTANT(narrow)) {
         w->h.renewals++;
-        rc = origin_renew(w->t);
+        rc = twin_renew(w->t);
     }
     w->h.since = h->me + 1;
     if (rc == ECRDT_OK)

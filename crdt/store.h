@@ -200,9 +200,10 @@ int origin_me(ecrdt_txn *t, uint32_t *no);
 
 /* ---- twin.c ---- */
 
-/* A new incarnation, for there may be another store with the present one: what
- * was written outside of the subscription may be of a branch that nobody who
- * keeps it has, and is narrowed again. 0 or < 0. */
+/* A new incarnation of a store that had one. There may be another store with
+ * the one that ends here, and nothing will show it from now on: what was
+ * written outside of the subscription may be of a branch that nobody who keeps
+ * it has, and is narrowed again. 0 or < 0. */
 int twin_renew(ecrdt_txn *t);
 
 /* A new incarnation if a clock that a peer told holds a head of the present

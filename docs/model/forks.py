@@ -61,6 +61,7 @@ MUTANTS = {
  'otherbranch': 'beside a head that both share, one below it that is not told counts as lag',
  'nodoubt':   'who sees that it has a twin does not narrow again where it wrote outside of what it holds',
  'copydoubt': 'a copy of a running store that its guard tells does not narrow again where it wrote outside of what it holds',
+ 'closed':    'who takes a new incarnation to forget or to narrow does not narrow again what it wrote outside under the one before',
  'tellonce':  'what came with another key is neither told again nor looked up',
  'headnum':   'of two sets of heads that their numbers cannot compare, the own one stays',
  'fpfork':    'fingerprints raise a clock by its numbers, whatever branch its heads lie on',
@@ -264,7 +265,7 @@ class World:
         if s: n.items[it] = frozenset(s)
         else: n.items.pop(it, None)
     def forget(self, n, k, renew=True):
-        if renew: self.renew(n)
+        if renew: self.part(n, 'closed')
         for it in [it for it in n.items if it[0] == k]: del n.items[it]
         n.V[k] = {n.org: ((n.seq, n.h),)} if n.seq else {}
         for q in self.N: q.placed.pop((n.i, k), None)     # who falls behind tells it, and is asked anew
@@ -574,7 +575,7 @@ class World:
                 continue
             if not vv_le(others, V[k]): continue
             own = any(it[0] == k and any(self.ev[e].o == n.org for e in s) for it, s in n.items.items())
-            if n.act != k or own or n.F.get(n.org): self.renew(n); n.act = k; return
+            if n.act != k or own or n.F.get(n.org): self.part(n, 'closed'); n.act = k; return
             if not all(self.all_on(hs, q.V[k].get(o, ())) for o, hs in others.items()): self.fail('key %d: forgotten, and the keeper has another branch' % k)
             self.forget(n, k, False); self.stat['narrowed'] += 1; return
     def unplaced(self, n, k, q, clk, others):
@@ -766,6 +767,11 @@ def trap_blind(w):
     writes(w, 0, 1, k=0); w.N[0].held -= {1}; w.N[1].core = True; pull(w, 1, 0); w.clone(w.N[0], True)
     w.op(w.N[0], None, 1, True, 0); writes(w, 3, 2, 1); w.N[2].alive = w.N[3].alive = False
     for _ in range(2): w.tell(w.N[1], w.N[0]); w.tell(w.N[0], w.N[1]); pull(w, 1, 0); pull(w, 0, 1)
+def trap_closed(w):
+    """a twin takes a new incarnation before it meets the other: it will not see it, nor that what it wrote outside is of a branch"""
+    writes(w, 0, 1, k=0); w.N[0].held -= {1}; w.N[1].core = True; pull(w, 1, 0); w.clone(w.N[0], True)
+    w.op(w.N[0], None, 1, True, 0); writes(w, 3, 2, 1); w.forget(w.N[0], 2); w.N[2].alive = w.N[3].alive = False
+    for _ in range(2): w.tell(w.N[1], w.N[0]); w.tell(w.N[0], w.N[1]); pull(w, 1, 0); pull(w, 0, 1)
 def trap_copy(w):
     """a copy of a running store, seen by its guard, writes where it is blind behind a head that nobody was told"""
     w.N[0].held = frozenset(); w.N[1].core = True; writes(w, 0, 1, 1, 0)
@@ -806,7 +812,7 @@ def trap_numbers(w):
     n.V[1][0] = order([x for x in n.V[1][0] if x != a] + below)     # as after merges that did not know 3 and 2 to be one chain
     for _ in range(8): pull(w, 1, 2); pull(w, 2, 1)
     if w.N[1].V[1][0] != w.N[2].V[1][0]: raise Violation('no end of repairs between heads that numbers cannot compare')
-TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'dot': trap_dot, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind, 'copy': trap_copy, 'middle': trap_middle}
+TRAPS = {'numbers': trap_numbers, 'raised': trap_raised, 'between': trap_between, 'marks': trap_marks, 'floor': trap_floor, 'dot': trap_dot, 'two': trap_two, 'keeper': trap_keeper, 'ask': trap_ask, 'blind': trap_blind, 'closed': trap_closed, 'copy': trap_copy, 'middle': trap_middle}
 def run_traps(m=None):
     bad = None
     for name, f in TRAPS.items():

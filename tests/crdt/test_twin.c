@@ -88,11 +88,29 @@ static void what_a_copy_had_outside_is_doubted(void **state) {
     assert_true(narrowing(2));
 }
 
+/* And one that takes a new incarnation for another reason: it will not see a
+ * twin that it may have had. */
+static void what_ends_unseen_is_doubted(void **state) {
+    ecrdt_slice a = slice_str("a/");
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        kit_set(i, "a/k", "v");
+        assert_code(0, ecrdt_subscribe(kit(i), KIT_B, &a, 1));
+        kit_set(i, "b/k", "v");
+        assert_false(narrowing(i));
+    }
+    assert_ok(ecrdt_forget(kit(0), KIT_B, a, NULL));
+    assert_ok(ecrdt_retire(kit(1)));
+    assert_true(narrowing(0));
+    assert_true(narrowing(1));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(own_events_from_the_future_renew),
         kit_test(what_a_twin_wrote_outside_is_doubted),
         kit_test(what_a_copy_had_outside_is_doubted),
+        kit_test(what_ends_unseen_is_doubted),
     };
     return TEST_RUN(tests);
 }
