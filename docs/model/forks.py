@@ -288,10 +288,11 @@ class World:
         base = dict(peer); whole = set()
         for o, xs in peer.items():
             y = clk.get(o, ())
-            if blind and y and y != xs and heads_le(y, xs, self.m) and any(len(v.get(o, ())) > 1 for v in n.V) and 'blindfork' not in self.m:
+            if not y or y == xs: continue
+            p = AHEAD if heads_le(y, xs, self.m) else self.place_of(n, o, clk, xs)
+            if p == AHEAD and blind and any(len(v.get(o, ())) > 1 for v in n.V) and 'blindfork' not in self.m:
                 whole.add(o)                              # nothing of the range comes here that could tell
-            elif y and not heads_le(y, xs, self.m):
-                p = self.place_of(n, o, clk, xs)
+            elif not heads_le(y, xs, self.m):
                 if p == OFF: whole.add(o)
                 if p == UNKNOWN and 'lagwhole' in self.m: whole.add(o)
         if whole and 'halfwhole' not in self.m:
