@@ -361,6 +361,40 @@ static void schedules(void) {
     }
 }
 
+/* Which end of the link dials, then steps: see fuzz_session.c. */
+static void sessions(void) {
+    static const uint8_t all[2] = {0xf0, 0xf1}; /* sixteen messages each */
+    struct buf b = {0};
+    for (int i = 0; i < 8; i++)
+        buf_put(&b, all, 2);
+    seed_buf("session", "peace", 1, &b);
+    for (int i = 0; i < 8; i++) {
+        buf_put(&b, "\x0e\x00\x0f\x3d\x2c", 5); /* both write, 4 ms pass */
+        buf_put(&b, all, 2);
+    }
+    seed_buf("session", "writes", 0, &b);
+    for (int i = 0; i < 12; i++) {
+        const uint8_t lie = (uint8_t)(6 + i % 2);
+        buf_put(&b, all, (size_t)i % 3);
+        buf_put(&b, &lie, 1);
+        buf_put(&b, "\0\3\1\7\0\x20\xff\0\x11\1", 10);
+    }
+    seed_buf("session", "altered", 1, &b);
+    for (int i = 0; i < 12; i++) {
+        const uint8_t lie[2] = {(uint8_t)(6 + i % 2), (uint8_t)(1 + i / 2 % 3)};
+        buf_put(&b, "\x10\x11", 2);
+        buf_put(&b, lie, 2);
+    }
+    seed_buf("session", "order", 0, &b);
+    buf_put(&b, all, 2);
+    for (uint8_t type = 0; type < MESSAGE_TYPES; type++) {
+        uint8_t own[3] = {10, type, 0};
+        buf_put(&b, own, 3);
+    }
+    seed_buf("session", "own", 1, &b);
+    buf_free(&b);
+}
+
 int main(int argc, char **argv) {
     root = argc > 1 ? argv[1] : "fuzz/seeds";
     mkdir(root, 0777);
@@ -377,6 +411,7 @@ int main(int argc, char **argv) {
     texts();
     packs();
     schedules();
+    sessions();
     fuzz_reset();
     return 0;
 }
