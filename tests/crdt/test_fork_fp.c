@@ -196,6 +196,30 @@ static void a_talk_shows_a_store_its_twin(void **state) {
     ranges_free(&is);
 }
 
+/* So do more events of its own than it has made. */
+static void more_of_ours_than_we_have_is_of_a_twin(void **state) {
+    struct fp m = {.bucket = slice_str(KIT_B)};
+    struct item_id lowest = {0};
+    struct ranges is = {0};
+    struct vv clk = {0};
+    ecrdt_node old, new;
+    uint32_t no;
+    (void)state;
+    kit_set(AUTHOR, "k", "v");
+    twins_me(AUTHOR, &old);
+    assert_ok(vv_raise(&clk, old.b, 1000, 0));
+    assert_ok(fp_add_clock(&m, &clk, &no));
+    assert_non_null(fp_add(&m, &lowest, NULL, no, false));
+    assert_int_equal(raise(AUTHOR, &m).doubtful, 1);
+    twins_me(AUTHOR, &new);
+    assert_memory_not_equal(&old, &new, sizeof new);
+    kit_clock(AUTHOR, &is);
+    assert_int_equal(vv_seq(&is.r[0].clk, old.b), 1);
+    ranges_free(&is);
+    vv_free(&clk);
+    fp_free(&m);
+}
+
 /* ---- heads that numbers cannot compare ---- */
 
 static void set_heads(struct vv *v, const uint64_t (*h)[2], size_t n) {
@@ -307,6 +331,7 @@ int main(void) {
         kit_test(who_is_asked_may_see_it),
         kit_test(who_lags_rises_and_learns_the_chain),
         kit_test(a_talk_shows_a_store_its_twin),
+        kit_test(more_of_ours_than_we_have_is_of_a_twin),
         kit_test(chains_decide_what_numbers_cannot),
     };
     return TEST_RUN(tests);

@@ -84,8 +84,9 @@ static void a_floor_of_one_branch(void **state) {
     ecrdt_abort(t);
 }
 
-/* A tomb of one branch is dropped where both are merged, and kept elsewhere. Its
- * dot is that of the other branch's write too, which it must not vouch for. */
+/* A tomb of one branch is dropped where both are merged, and kept elsewhere.
+ * Its dot is that of the other branch's write too, which it must not vouch for.
+ */
 static void a_dot_of_two_branches_names_no_event(void **state) {
     (void)state;
     ecrdt_gc_report dropped;

@@ -203,21 +203,6 @@ static void floors_rise_with_the_clock(void **state) {
     fp_free(&m);
 }
 
-/* Who has more events of ours than we have, has them of a twin. */
-static void more_of_ours_than_we_have_is_of_a_twin(void **state) {
-    struct fp m = {0};
-    ecrdt_node was, is;
-    (void)state;
-    fill(0, 3);
-    assert_ok(ecrdt_node_id(kit(0), &was));
-    claim(&m, "", "", was.b, 1000);
-    assert_int_equal(raise(0, &m).doubtful, 1);
-    assert_int_equal(knows(0, was.b), 3);
-    assert_ok(ecrdt_node_id(kit(0), &is));
-    assert_memory_not_equal(&was, &is, sizeof is);
-    fp_free(&m);
-}
-
 static void cuts_are_bounded(void **state) {
     struct fp m = {0};
     (void)state;
@@ -593,7 +578,6 @@ int main(void) {
         kit_test(sums_belong_to_a_link),
         kit_test(gen_decides_whether_to_raise),
         kit_test(floors_rise_with_the_clock),
-        kit_test(more_of_ours_than_we_have_is_of_a_twin),
         kit_test(cuts_are_bounded),
         kit_test(an_audit_raises_nothing),
         kit_test(a_talk_is_about_what_is_below_the_floor),
