@@ -36,6 +36,11 @@ static void write_one(struct maker *m, unsigned r, unsigned tag, bool back) {
     s->ops[0].elem = tag ? m->elems[1] : 0;
 }
 
+static void write_any(struct maker *m, unsigned r) {
+    bool back = maker_one_in(m, 3);
+    write_one(m, r, (unsigned)maker_below(m, 2), back);
+}
+
 static void random_txns(struct maker *m, unsigned r, unsigned most) {
     for (unsigned n = (unsigned)maker_below(m, most + 1); n; n--)
         maker_txn(m, r);
@@ -168,9 +173,8 @@ static void branches(struct maker *m) {
     step(m, DO_clone, r, 1, copy, 0);
     m->n++;
     for (unsigned i = 0; i < 3; i++) {
-        write_one(m, gone, (unsigned)maker_below(m, 2), maker_one_in(m, 3));
-        write_one(m, gone == r ? copy : r, (unsigned)maker_below(m, 2),
-                  maker_one_in(m, 3));
+        write_any(m, gone);
+        write_any(m, gone == r ? copy : r);
         random_txns(m, maker_one_in(m, 2) ? r : copy, 2);
     }
     wait_ms(m, (int64_t)maker_below(m, 1000));
