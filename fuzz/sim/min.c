@@ -157,9 +157,12 @@ static int minimize(struct min *m, const char *out) {
         return SIM_INCONCLUSIVE;
     }
     size_t was = m->best.n_steps;
-    while (fewer_steps(m) | fewer_ops(m) | smaller_numbers(m) |
-           smaller_world(m))
-        continue;
+    for (bool any = true; any;) { /* each of them, then all again */
+        any = fewer_steps(m);
+        any = fewer_ops(m) || any;
+        any = smaller_numbers(m) || any;
+        any = smaller_world(m) || any;
+    }
     if (isatty(2))
         fprintf(stderr, "\r\033[K");
     if (plan_write(&m->best, out) < 0) {
