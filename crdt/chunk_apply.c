@@ -75,16 +75,6 @@ static bool in_theirs(const struct apply *a, const struct event *e) {
     return o && o->event && a->c->events[o->event - 1].seq == e->seq;
 }
 
-/* Is a removal among theirs that is new here? */
-static bool removes(const struct apply *a, const struct chunk_item *theirs) {
-    for (uint32_t i = 0; i < theirs->count; i++) {
-        const struct event *e = &a->c->events[theirs->first + i];
-        if (!event_live(e) && e->seq > a->here[e->origin])
-            return true;
-    }
-    return false;
-}
-
 /* May the sender itself have dropped this tomb, which it has not? 1, 0, < 0;
  * a dot of several branches comes under our floor. */
 static int keeps_tomb(struct apply *a, const struct event *e,
@@ -112,7 +102,8 @@ static int keep_mine(struct apply *a, const struct chunk_item *theirs,
                        : keeps_tomb(a, e, id);
         if (MUTANT(onlylive) && !event_live(e) && theirs)
             keep = 0;
-        if (MUTANT(blindremove) && theirs && removes(a, theirs))
+        if (MUTANT(blindremove) && theirs &&
+            !event_live(&a->c->events[theirs->first]))
             keep = 0;
         struct event *slot = keep == 1 ? item_add(after) : NULL;
         if (keep < 0 || (keep && !slot))

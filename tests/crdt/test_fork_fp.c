@@ -210,6 +210,8 @@ static void more_of_ours_than_we_have_is_of_a_twin(void **state) {
     assert_ok(vv_raise(&clk, old.b, 1000, 0));
     assert_ok(fp_add_clock(&m, &clk, &no));
     assert_non_null(fp_add(&m, &lowest, NULL, no, false));
+    assert_ok(vv_raise(&clk, old.b, 1001, 0));
+    assert_ok(fp_add_clock(&m, &clk, &no)); /* two clocks that show it */
     assert_int_equal(raise(AUTHOR, &m).doubtful, 1);
     twins_me(AUTHOR, &new);
     assert_memory_not_equal(&old, &new, sizeof new);

@@ -1,9 +1,10 @@
 /* test_fp_scan.c: sums over stretches, compared with sums made naively item
- * by item, however they are sliced and cut. */
+ * by item, however they are sliced and cut; an answer of many of them. */
 #include "crdt/clocks.h"
 #include "crdt/door.h"
 #include "crdt/fp_scan.h"
 #include "crdt/items.h"
+#include "crdt/reconcile.h"
 #include "tests/crdt/kit.h"
 
 static const uint8_t key[RECONCILE_KEY] = "key";
@@ -185,12 +186,49 @@ static void an_absent_bucket_has_no_scan(void **state) {
     ecrdt_abort(t);
 }
 
+/* Some 200 stretches that differ are cut by 32: what does not fit into one
+ * answer is compared again later. */
+static void an_answer_has_so_many_stretches_at_most(void **state) {
+    struct fp m = {.bucket = slice_str(KIT_B)};
+    struct reconcile r = {0};
+    struct item_id lowest = {0};
+    struct buf out = {0};
+    (void)state;
+    ecrdt_txn *t = kit_write(0);
+    for (int i = 0; i < 8000; i++) {
+        char k[16];
+        snprintf(k, sizeof k, "k%05d", i);
+        assert_ok(ecrdt_reg_set(t, KIT_B, slice_str(k), slice_str("v")));
+    }
+    assert_ok(ecrdt_commit(t));
+    t = kit_read(0);
+    assert_non_null(fp_add(&m, &lowest, NULL, 0, false));
+    assert_ok(reconcile_sum(&r, t, &m, 300, key));
+    assert_code(1, reconcile_step(&r, UINT64_MAX));
+    assert_in_range(r.split.n, 150, 300);
+    for (size_t i = 0; i < r.split.n; i++)
+        r.split.parts[i].sum[0] ^= 1;
+    fp_encode(&out, &r.split, true);
+    reconcile_free(&r);
+    r = (struct reconcile){0};
+    assert_ok(reconcile_compare(&r, t, buf_slice(&out), key));
+    r.leaf = 4;
+    r.fan = 32;
+    assert_code(1, reconcile_step(&r, UINT64_MAX));
+    assert_in_range(r.split.n, FP_PARTS_MAX - 32, FP_PARTS_MAX);
+    reconcile_free(&r);
+    ecrdt_abort(t);
+    buf_free(&out);
+    fp_free(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         kit_test(sums_are_those_made_naively),
         kit_test(a_block_lies_in_one_range),
         kit_test(cuts_fall_between_keys),
         kit_test(an_absent_bucket_has_no_scan),
+        kit_test(an_answer_has_so_many_stretches_at_most),
     };
     return TEST_RUN(tests);
 }

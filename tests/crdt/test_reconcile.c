@@ -216,6 +216,9 @@ static void cuts_are_bounded(void **state) {
     struct raise_report r = raise(0, &m);
     assert_in_range(r.refused, FP_PARTS_MAX / 2, FP_PARTS_MAX - 100);
     fp_free(&m);
+    claim(&m, "b1", "b2", o1, 5);
+    assert_int_equal(raise(0, &m).refused, 1);
+    fp_free(&m);
     claim(&m, "", "", o1, 9); /* the whole may rise at any time */
     tell(&m, o1, 9, 5);
     tell(&m, o1, 9, 6);
