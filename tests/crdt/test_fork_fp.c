@@ -222,6 +222,29 @@ static void more_of_ours_than_we_have_is_of_a_twin(void **state) {
     fp_free(&m);
 }
 
+/* Each cut costs the whole clock once more. */
+static void a_large_clock_cuts_less(void **state) {
+    struct fp m = {.bucket = slice_str(KIT_B)};
+    struct vv clk = {0};
+    uint32_t no, parts = 100;
+    (void)state;
+    kit_set(AUTHOR, "k", "v");
+    for (uint32_t i = 0; i < 3000; i++) {
+        uint8_t origin[ORIGIN_SIZE] = {0};
+        store32(origin, i);
+        assert_ok(vv_raise(&clk, origin, 1, 1));
+    }
+    assert_ok(fp_add_clock(&m, &clk, &no));
+    for (uint8_t i = 0; i < parts; i++) {
+        struct item_id lo = {.len = 2, .b = {i, 0}},
+                       hi = {.len = 2, .b = {i, 1}};
+        assert_non_null(fp_add(&m, &lo, &hi, no, false));
+    }
+    assert_in_range(raise(AUTHOR, &m).refused, 1, parts - 1);
+    vv_free(&clk);
+    fp_free(&m);
+}
+
 /* ---- heads that numbers cannot compare ---- */
 
 static void set_heads(struct vv *v, const uint64_t (*h)[2], size_t n) {
@@ -334,6 +357,7 @@ int main(void) {
         kit_test(who_lags_rises_and_learns_the_chain),
         kit_test(a_talk_shows_a_store_its_twin),
         kit_test(more_of_ours_than_we_have_is_of_a_twin),
+        kit_test(a_large_clock_cuts_less),
         kit_test(chains_decide_what_numbers_cannot),
     };
     return TEST_RUN(tests);
