@@ -106,7 +106,7 @@ take_log() {
 free_port() {
     local p
     while :; do
-        p=$((20000 + RANDOM % 30000))
+        p=$((20000 + RANDOM % 12000)) # below those of outgoing connections
         (: <"/dev/tcp/127.0.0.1/$p") 2>/dev/null || break
     done
     echo $p
@@ -139,11 +139,17 @@ make_nodes() {
 }
 
 declare -A relay
-start_relay() {
-    "$BUILD/edgecrdtd" -c "$tmp/$1.conf" 2>>"$tmp/$1.log" &
+start_relay() { # node: until it is ready
+    local log=$tmp/$1.log was
+    was=$(grep -c 'msg="ready"' "$log" 2>/dev/null)
+    "$BUILD/edgecrdtd" -c "$tmp/$1.conf" 2>>"$log" &
     relay[$1]=$!
     pids+=($!)
     disown
+    until [ "$(grep -c 'msg="ready"' "$log")" -gt "${was:-0}" ]; do
+        kill -0 "${relay[$1]}" 2>/dev/null || die "the relay of $1 ended"
+        sleep 0.05
+    done
     echo running >"$tmp/$1.state"
 }
 
