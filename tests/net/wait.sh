@@ -102,7 +102,7 @@ check 'and answers who waits' wait $waiter
 # ---- no relay, but a sync
 check 'a write at a store without a relay' take e3 set b once x
 sync_e3() {
-    "$E" -s "$tmp/e3" sync --key "$tmp/e3.key" --timeout 10 \
+    "$E" -s "$tmp/e3" sync --key "$tmp/e3.key" --timeout 60 \
         "${key[core]}@127.0.0.1:$port" >"$tmp/sync.out" 2>&1 ||
         ! sed 's/^/# /' "$tmp/sync.out"
 }
