@@ -68,7 +68,7 @@ start_relay edge3
 say "edge3 is back"
 
 for p in "${feeder_pids[@]}"; do
-    wait "$p" || die "a function failed: $(tail -n 2 "$tmp/functions.log" | head -n 1)"
+    wait "$p" || die "a function failed: $(complaint)"
 done
 echo yes >"$tmp/done"
 wait $watch || die "the nodes did not agree within a minute"

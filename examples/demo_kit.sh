@@ -138,6 +138,9 @@ make_nodes() {
     done
 }
 
+# What a function said last before its summary.
+complaint() { tail -n 2 "$tmp/functions.log" | head -n 1; }
+
 declare -A relay
 start_relay() { # node: until it is ready
     local log=$tmp/$1.log was

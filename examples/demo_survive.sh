@@ -31,7 +31,7 @@ comm -23 "$tmp/early" "$tmp/later" | awk '!seen[$1]++' | head -n 100 \
 serve() { # edge, round [, store]
     "$BUILD/examples/access_counter" -b 10 "$tmp/${3:-edge$1}" \
         <"$tmp/part.$1.$2" 2>>"$tmp/functions.log" ||
-        die "a function failed: $(tail -n 2 "$tmp/functions.log" | head -n 1)"
+        die "a function failed: $(complaint)"
 }
 
 stop_relay() { # node [, signal]
