@@ -138,8 +138,8 @@ make_nodes() {
     done
 }
 
-# What a function said last before its summary.
-complaint() { tail -n 2 "$tmp/functions.log" | head -n 1; }
+# What functions said last, but for their summaries.
+complaint() { grep -v 'requests counted' "$tmp/functions.log" | tail -n 1; }
 
 declare -A relay
 start_relay() { # node: until it is ready
