@@ -200,11 +200,10 @@ static uint64_t session_of(const uint8_t nonce[GUARD_ID]) {
     return load64(nonce) | 1;
 }
 
-int guard_check(ecrdt_txn *t) {
+int guard_check(ecrdt_txn *t, uint64_t session) {
     uint8_t nonce[GUARD_ID];
     struct guard g;
     const char *why;
-    uint64_t session = os_lock_session(t->s->lock);
     int rc = session ? stored_nonce(t, nonce) : look(t, &g, &why);
     if (rc < 0 || !session)
         return rc < 0 ? rc : why != NULL;

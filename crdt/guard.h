@@ -41,8 +41,10 @@ const char *guard_compare(const struct guard_facts *was,
                           const struct guard_facts *is);
 
 /* At open of a store with a lock: 1 if the first writer has to look at once;
- * ECRDT_EBUSY if the data file is not the one that others have open. */
-int guard_check(ecrdt_txn *t);
+ * ECRDT_EBUSY if the data file is not the one that others have open. session is
+ * the lock's from before t began: one that begins later is not in its snapshot,
+ * one that had begun does not end while the lock is open. */
+int guard_check(ecrdt_txn *t, uint64_t session);
 
 /* At each write begin, under the writer lock: refuses if the data file is gone,
  * for which it looks every GUARD_LOOK_MS. The first writer of a session

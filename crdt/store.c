@@ -196,8 +196,9 @@ static int keep_limit(ecrdt_txn *t) {
 }
 
 /* Does the store need a write before use: is it new, or (but for reading
- * that does not matter) a copy without identity, or has it a new limit? */
-static int needs_setup(ecrdt_txn *t, uint32_t flags) {
+ * that does not matter) a copy without identity, or has it a new limit? session
+ * is that of guard_check(). */
+static int needs_setup(ecrdt_txn *t, uint32_t flags, uint64_t session) {
     uint32_t me, limit;
     int rc = check_format(t, flags);
     if (rc <= 0)
@@ -207,7 +208,7 @@ static int needs_setup(ecrdt_txn *t, uint32_t flags) {
     rc = meta_get_u32(t, "m.me", &me);
     if (rc <= 0)
         return rc < 0 ? rc : 1;
-    rc = guard_check(t);
+    rc = guard_check(t, session);
     return rc != 0 ? rc : limit_changed(t, &limit);
 }
 
@@ -254,10 +255,11 @@ static int setup(ecrdt_txn *t, uint32_t flags) {
 
 static int prepare(ecrdt_store *s, uint32_t flags) {
     ecrdt_txn *t;
+    uint64_t session = s->lock ? os_lock_session(s->lock) : 0;
     int rc = replica_begin(s, false, 0, &t);
     if (rc < 0)
         return rc;
-    int need = needs_setup(t, flags);
+    int need = needs_setup(t, flags, session);
     ecrdt_abort(t);
     if (need <= 0)
         return need;

@@ -191,6 +191,27 @@ static void one_write_a_session(void **state) {
     assert_false(renewed_by(0, NULL));
 }
 
+/* Who opens a store while another one begins the session has a snapshot from
+ * before: that is no other data file. */
+static void an_open_beside_the_first_write(void **state) {
+    (void)state;
+    kit_open(0, 0);
+    kit_close(0);
+    kit_open(0, 0);
+    uint64_t before = os_lock_session(kit(0)->lock);
+    assert_int_equal(before, 0);
+    ecrdt_txn *t = kit_read(0), *later;
+    kit_set(0, "k", "v");
+    uint64_t begun = os_lock_session(kit(0)->lock);
+    assert_true(guard_check(t, before) >= 0);
+    ecrdt_abort(t);
+    later = kit_read(0);
+    assert_code(0, guard_check(later, begun));
+    assert_code(ECRDT_EBUSY, guard_check(later, begun + 2));
+    assert_non_null(strstr(ecrdt_errmsg(), "before its data file was"));
+    ecrdt_abort(later);
+}
+
 /* Writes to a data file that is gone would be lost: they are refused. */
 static void a_data_file_that_is_gone(void **state) {
     (void)state;
@@ -212,9 +233,13 @@ static void a_data_file_that_is_gone(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        kit_test(what_is_no_copy),     kit_test(what_is_one),
-        kit_test(facts_are_compared),  kit_test(an_earlier_data_file),
-        kit_test(one_write_a_session), kit_test(a_data_file_that_is_gone),
+        kit_test(what_is_no_copy),
+        kit_test(what_is_one),
+        kit_test(facts_are_compared),
+        kit_test(an_earlier_data_file),
+        kit_test(one_write_a_session),
+        kit_test(a_data_file_that_is_gone),
+        kit_test(an_open_beside_the_first_write),
     };
     return TEST_RUN(tests);
 }
