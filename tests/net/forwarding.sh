@@ -12,7 +12,7 @@ set_key e2 b back v2
 check 'and back' arrives e1 b back v2
 
 limit=30000 drained=5000
-if ldd "$D" | grep -qE 'asan|tsan'; then # these say nothing of speed
+if sanitized 'asan|tsan'; then # these say nothing of speed
     limit=300000 drained=500
 fi
 "$H" latency "$tmp/e1" "$tmp/e2" b 200 >"$tmp/times"

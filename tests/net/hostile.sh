@@ -11,7 +11,7 @@ memory_is_bounded() { # WHAT: besides the mapped store
     rss=$(awk '/VmRSS/ { print $2 }' "/proc/${pid[core]}/status")
     mapped=$(awk '/RssFile/ { print $2 }' "/proc/${pid[core]}/status")
     echo "# core: $((rss - mapped)) KiB besides the mapped store"
-    ldd "$D" | grep -q asan && limit=524288 # freed memory is kept back there
+    sanitized asan && limit=524288 # freed memory is kept back there
     check "$1" [ $((rss - mapped)) -le $limit ]
 }
 for n in core e1; do check "$n starts" start $n; done

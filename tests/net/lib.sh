@@ -5,6 +5,8 @@
 H=$BUILD/tests/net/net_helper
 D=$BUILD/edgecrdtd
 declare -A key pid conf
+# Is the relay built with one of these sanitizers (a pattern)?
+sanitized() { ldd "$D" | grep -qE "$1"; }
 needs edgecrdtd edgecrdt tests/net/net_helper
 
 clean_up() {
