@@ -41,6 +41,16 @@ static void write_any(struct maker *m, unsigned r) {
     write_one(m, r, (unsigned)maker_below(m, 2), back);
 }
 
+/* Long enough for all that may hear of the last write. */
+static void wait_told(struct maker *m) {
+    wait_ms(m, 300 + 2 * (int64_t)m->p->delay_hi);
+}
+
+/* A copy of r that no guard sees, numbered as n was, runs from now on. */
+static void unseen_copy(struct maker *m, unsigned r) {
+    step(m, DO_clone, r, 1, m->n++, 0);
+}
+
 static void random_txns(struct maker *m, unsigned r, unsigned most) {
     for (unsigned n = (unsigned)maker_below(m, most + 1); n; n--)
         maker_txn(m, r);
@@ -104,7 +114,7 @@ static void gossips(struct maker *m) {
         one_up(m, r);
     random_txns(m, 0, 2);
     write_one(m, 1, 1 - tag, false);
-    wait_ms(m, 300 + 2 * (int64_t)m->p->delay_hi);
+    wait_told(m);
     step(m, DO_partition, 0, 1 | 1 << (2 + swap), 0, 0);
     write_and_forget(m, 0, 2 + swap, tag);
     if (both)
@@ -133,8 +143,7 @@ static void twins(struct maker *m) {
     write_one(m, r, tag, false);
     wait_ms(m, 300);
     step(m, DO_partition, 0, maker_one_in(m, 2) ? 1u << o : apart, 0, 0);
-    step(m, DO_clone, r, 1, copy, 0);
-    m->n++;
+    unseen_copy(m, r);
     write_one(m, o, tag, maker_one_in(m, 3));
     write_one(m, r, tag, back);
     write_one(m, copy, tag, maker_one_in(m, 2) ? back : !back);
@@ -170,8 +179,7 @@ static void branches(struct maker *m) {
     }
     wait_ms(m, 300);
     step(m, DO_partition, 0, 1 << gone, 0, 0);
-    step(m, DO_clone, r, 1, copy, 0);
-    m->n++;
+    unseen_copy(m, r);
     for (unsigned i = 0; i < 3; i++) {
         write_any(m, gone);
         write_any(m, gone == r ? copy : r);
@@ -193,15 +201,14 @@ static void alike(struct maker *m) {
     for (unsigned k = 0; k < 3; k++)
         one_up(m, k);
     write_one(m, 2, tag, false);
-    wait_ms(m, 300 + 2 * (int64_t)m->p->delay_hi);
+    wait_told(m);
     step(m, DO_partition, 0, 1 << 1 | 1 << copy, 0, 0);
-    step(m, DO_clone, 2, 1, copy, 0);
-    m->n++;
+    unseen_copy(m, 2);
     for (unsigned i = (unsigned)maker_below(m, 3); i < 3; i++)
         write_one(m, 2, tag, false);
     for (unsigned i = (unsigned)maker_below(m, 3); i < 3; i++)
         write_one(m, copy, tag, false);
-    wait_ms(m, 300 + 2 * (int64_t)m->p->delay_hi);
+    wait_told(m);
     for (unsigned k = 0; k < 2; k++) {
         write_one(m, k, tag, true);
         step(m, DO_gc, k, 0, 0, 0);
@@ -262,7 +269,7 @@ static void orphans(struct maker *m) {
     step(m, DO_partition, 0, 1 << r | 1 << o, 0, 0);
     write_one(m, r, (unsigned)maker_below(m, 2), false);
     random_txns(m, r, 2);
-    wait_ms(m, 300 + 2 * (int64_t)m->p->delay_hi);
+    wait_told(m);
     step(m, DO_wipe, r, 0, 0, 0);
     step(m, DO_subscribe, o, PLAN_NOTHING, 0, 0);
     wait_ms(m, (int64_t)maker_below(m, 300));
