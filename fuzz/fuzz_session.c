@@ -8,7 +8,6 @@
  *         replication/session_place.c replication/mirror.c
  *         replication/apply.c replication/reconciler.c */
 #include "fuzz/fuzz.h"
-#include "lib/alloc.h"
 #include "replication/gossip.h"
 #include "replication/peers.h"
 
@@ -38,24 +37,26 @@ static int allow(void *ctx, const uint8_t pk[32]) {
     return 1;
 }
 
+static struct channel_conf conf_of(const struct identity *self,
+                                   const struct identity *peer, uint8_t number,
+                                   bool initiator) {
+    struct channel_conf c = {.self = self,
+                             .initiator = initiator,
+                             .allow = allow,
+                             .realm = "fuzz",
+                             .max_message = MESSAGE_MAX,
+                             .ephemeral = {0, number, initiator}};
+    memcpy(c.expect, peer->pk, sizeof c.expect);
+    return c;
+}
+
 static void open_side(struct side *a, const struct side *b, bool initiator) {
-    struct session_conf c = {
-        .channel = {.self = &a->self,
-                    .initiator = initiator,
-                    .allow = allow,
-                    .realm = "fuzz",
-                    .ephemeral = {0, 1, (uint8_t)initiator}},
-        .talk = {4, 4, 16}};
-    struct channel_conf middle = {.self = &b->self,
-                                  .initiator = !initiator,
-                                  .allow = allow,
-                                  .realm = "fuzz",
-                                  .max_message = MESSAGE_MAX,
-                                  .ephemeral = {0, 2, (uint8_t)initiator}};
+    struct session_conf c = {.channel =
+                                 conf_of(&a->self, &b->self, 1, initiator),
+                             .talk = {4, 4, 16}};
+    struct channel_conf middle = conf_of(&b->self, &a->self, 2, !initiator);
     struct hello h;
     struct buf hello = {0};
-    memcpy(c.channel.expect, b->self.pk, 32);
-    memcpy(middle.expect, a->self.pk, 32);
     gossip_init(&a->g, a->s);
     FUZZ_CHECK(hello_make(&c.hello, a->s, "a", PEER_CORE, a->self.pk,
                           a->self.sk) == 0);
@@ -114,7 +115,7 @@ static void work(struct side *a) {
     if (s->state < SESSION_CLOSING)
         return;
     FUZZ_CHECK(!s->error || *s->sentence);
-    FUZZ_CODE(s->error ? s->error : 0);
+    FUZZ_CODE(s->error);
     FUZZ_CHECK(!peace);
     end_session(a);
 }
@@ -140,6 +141,11 @@ static void drop_first(struct side *a) {
     struct letter first = a->queue[0];
     memmove(a->queue, a->queue + 1, --a->n * sizeof *a->queue);
     a->queue[a->n] = first; /* its buffer is used again */
+}
+
+static void pass_on(struct side *from, struct side *to) {
+    say(to, from->queue->type, buf_slice(&from->queue->body));
+    drop_first(from);
 }
 
 /* Some bytes of the body, or its length, or its type, are others. */
@@ -170,14 +176,10 @@ static void lie(struct fuzz_in *in, struct side *from, struct side *to) {
         say(to, first->type, buf_slice(&first->body));
     if (kind == ALTER)
         alter(in, first);
-    if (kind != LOSE)
-        say(to, first->type, buf_slice(&first->body));
-    drop_first(from);
-}
-
-static void pass_on(struct side *from, struct side *to) {
-    say(to, from->queue->type, buf_slice(&from->queue->body));
-    drop_first(from);
+    if (kind == LOSE)
+        drop_first(from);
+    else
+        pass_on(from, to);
 }
 
 static void write_some(struct fuzz_in *in, struct side *a) {
