@@ -144,8 +144,8 @@ static int add_new(struct apply *a, const struct chunk_item *theirs,
     return ECRDT_OK;
 }
 
-/* A second merge of branches in one transaction gives an event of it other
- * content: dots alone do not tell. */
+/* A second merge of branches in one transaction makes an event of it anew, with
+ * the dot that it had: dots alone do not tell. */
 static bool same_item(const struct item *a, const struct item *b) {
     if (a->n != b->n)
         return false;
