@@ -129,10 +129,10 @@ static void configure(const char *program) {
     if (conf.keys < HOT_COUNTERS)
         die("BENCH_KEYS must be %d at least", HOT_COUNTERS);
     conf.disk_keys = conf.keys / 10 < 10000 ? 10000 : conf.keys / 10;
-    conf.rounds = (int)env_number("BENCH_ROUNDS", conf.quick ? 3 : 9);
+    conf.rounds = (int)env_number("BENCH_ROUNDS", conf.quick ? 3 : 31);
     if (conf.rounds > MAX_ROUNDS)
         conf.rounds = MAX_ROUNDS;
-    conf.slice = conf.quick ? 0.02 : 0.15;
+    conf.slice = conf.quick ? 0.02 : 0.04;
     snprintf(conf.build, sizeof conf.build, "%.*s",
              slash ? (int)(slash - program) : 1, slash ? program : ".");
 }

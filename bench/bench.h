@@ -12,7 +12,7 @@ enum {
     HEAD_BYTES = 16, /* what a raw user keeps for O(1) sizes and totals */
     HOT_COUNTERS = 10000,
     SETS = 1000,
-    MAX_ROUNDS = 31
+    MAX_ROUNDS = 101
 };
 
 /* What is measured; one data set each. */
@@ -28,7 +28,7 @@ enum { OURS, RAW, LITE, ENGINES };
 struct config {
     uint64_t keys;      /* BENCH_KEYS, 1,000,000 */
     uint64_t disk_keys; /* a tenth of that */
-    int rounds;         /* 9; BENCH_QUICK 3 */
+    int rounds;         /* BENCH_ROUNDS, 31; BENCH_QUICK 3 */
     double slice;       /* seconds of one side in one round */
     bool quick;
     char mem[256];  /* scratch folder on tmpfs */

@@ -91,7 +91,7 @@ static void apply_rounds(ecrdt_store *a, ecrdt_store *b) {
     double fresh[MAX_ROUNDS], known[MAX_ROUNDS], local_s[MAX_ROUNDS],
         fresh_s[MAX_ROUNDS], known_s[MAX_ROUNDS];
     catch_up(a, b, &delta);
-    int rounds = conf.quick ? conf.rounds : MAX_ROUNDS;
+    int rounds = conf.rounds;
     for (int r = 0; r < rounds; r++) {
         local_s[r] = local_writes(a) / ITEMS;
         if (export_for(a, b, &delta))

@@ -97,10 +97,7 @@ static void *open_loaded(const char *name, bool many) {
 void suite_origins(void) {
     static const char group[] = "10,000 origins in a bucket, vs its own alone";
     struct times t;
-    int rounds = conf.rounds;
     void *many = open_loaded("many", true), *one = open_loaded("one", false);
-    if (!conf.quick)
-        conf.rounds = MAX_ROUNDS;
     struct side write[] = {{many, ours.write[PUT]}, {one, ours.write[PUT]}};
     race(write, 2, (struct work){.keys = PUT_KEYS, .batch = 100}, &t);
     row_race(group, "set, 100 per transaction", &t, 0, 1, AT_LEAST, 0.9);
@@ -112,7 +109,6 @@ void suite_origins(void) {
                            {one, ours.each[INCREMENT]}};
     race(count, 2, (struct work){.keys = 1, .batch = 1}, &t);
     row_race(group, "read of that counter", &t, 0, 1, AT_LEAST, 0.5);
-    conf.rounds = rounds;
     ours.close(many);
     ours.close(one);
 }

@@ -1,4 +1,7 @@
-/* race.c: runs the same work on several sides in turn, round after round. */
+/* race.c: runs the same work on several sides in turn, round after round. Many
+ * short rounds tell more than few long ones: a machine that others use stands
+ * still for a while, which spoils the rounds it falls into, not their median.
+ */
 #include "bench/bench.h"
 
 /* How many operations take side 1 a slice: whole transactions, doubled until

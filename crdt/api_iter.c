@@ -80,15 +80,13 @@ static ecrdt_iter *iter_new(ecrdt_txn *t, enum iter_kind kind,
 /* Go on behind all ids of this K with a tag up to tag. */
 static void skip_tag(struct item_key *at, slice key, uint16_t k_len,
                      uint8_t tag) {
-    memcpy(at->b, key.data, BUCKET_PREFIX + k_len);
-    at->b[BUCKET_PREFIX + k_len] = (uint8_t)(tag + 1);
-    at->len = (uint16_t)(BUCKET_PREFIX + k_len + 1);
+    item_key_set(at, item_key_bucket(key), item_key_id_of(key), k_len);
+    item_key_retag(at, (uint8_t)(tag + 1));
 }
 
 static void skip_id(struct item_key *at, slice key) {
-    memcpy(at->b, key.data, key.len);
-    at->len = (uint16_t)(key.len + 1);
-    at->b[key.len] = 0;
+    item_key_set(at, item_key_bucket(key), item_key_id_of(key), 0);
+    at->b[at->len++] = 0;
 }
 
 static int64_t clamp(wide v) {
@@ -463,7 +461,7 @@ int ecrdt_seek(ecrdt_iter *it, ecrdt_slice at) {
             &to,
             slice_of(at.data, at.len < ELEM_RAW_MAX ? at.len : ELEM_RAW_MAX));
     } else if (at.len > 0 && at.len <= KEY_RAW_MAX) {
-        item_key_make(&to, load16(it->first.b), at, 0);
+        item_key_make(&to, item_key_bucket(item_key_db(&it->first)), at, 0);
         to.len--; /* K alone: before all its tags */
     } else if (at.len) {
         to.len =

@@ -244,9 +244,7 @@ int counter_get(ecrdt_txn *t, const char *bucket, slice key, int64_t *now) {
 /* One event for all adds of the transaction to one counter. */
 static int flush_one(ecrdt_txn *t, struct keyhead *h) {
     struct item_key hk, k;
-    memcpy(hk.b, h->key, h->key_len);
-    hk.len = h->key_len;
-    hk.k_len = (uint16_t)(h->key_len - BUCKET_PREFIX - 1);
+    keyhead_key(h, &hk);
     int rc = own_entry(t, h->bk, &hk, &k);
     if (rc < 0)
         return rc;

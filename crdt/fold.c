@@ -208,9 +208,9 @@ static bool pause_here(struct fold *f, const struct bucket *bk, slice key) {
 
 static int look_items(struct fold *f, struct bucket *bk, struct items *c) {
     uint8_t from[BUCKET_PREFIX];
-    item_key_prefix(from, bk->id);
-    bool resume = !strcmp(bk->name, f->bucket) && f->at.len;
-    slice key = resume ? buf_slice(&f->at) : slice_of(from, sizeof from), rec;
+    slice key = item_key_prefix(from, bk->id), rec;
+    if (!strcmp(bk->name, f->bucket) && f->at.len)
+        key = buf_slice(&f->at);
     int rc = txn_head(f->t, bk);
     const uint8_t *me = rc < 0 ? NULL : origin_id(f->t, bk->head.me);
     if (!me)
@@ -370,8 +370,7 @@ static int say_bye(ecrdt_txn *t, struct bucket *bk, struct item_key *k) {
 static int bye_in_items(ecrdt_txn *t, struct bucket *bk, struct items *c,
                         const uint8_t me[ORIGIN_SIZE]) {
     uint8_t from[BUCKET_PREFIX];
-    item_key_prefix(from, bk->id);
-    slice key = slice_of(from, sizeof from), rec;
+    slice key = item_key_prefix(from, bk->id), rec;
     int rc;
     for (rc = items_seek(c, &key, &rec); rc == 1 && item_key_in(key, bk->id);
          rc = items_next(c, &key, &rec)) {

@@ -137,14 +137,13 @@ static int look_bucket(void *ctx, const char *name) {
     int rc = txn_bucket(l->t, name, false, &l->bk);
     if (rc < 0)
         return rc;
-    uint8_t first[BUCKET_PREFIX];
-    item_key_prefix(first, l->bk->id);
+    uint8_t b[BUCKET_PREFIX];
+    slice first = item_key_prefix(b, l->bk->id);
     rc = db_cursor_open(l->t->db, DB_TOMBS, &l->rows);
     if (rc < 0)
         return rc;
     bool resume = order == 0 && g->at.len;
-    rc = look_rows(l,
-                   resume ? buf_slice(&g->at) : slice_of(first, sizeof first));
+    rc = look_rows(l, resume ? buf_slice(&g->at) : first);
     db_cursor_close(l->rows);
     return rc;
 }

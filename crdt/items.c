@@ -186,10 +186,10 @@ int items_next(struct items *w, slice *key, slice *rec) {
 }
 
 int items_before(struct items *w, slice *key, slice *rec) {
-    struct item_key bound;
-    INVARIANT(key->len <= sizeof bound.b);
-    memcpy(bound.b, key->data, key->len);
-    slice b = slice_of(bound.b, key->len);
+    uint8_t bound[BUCKET_PREFIX + ITEM_ID_MAX];
+    INVARIANT(key->len <= sizeof bound);
+    memcpy(bound, key->data, key->len);
+    slice b = slice_of(bound, key->len);
     for (;;) {
         int rc = db_cursor_before(w->c, key, rec);
         if (rc <= 0)

@@ -320,18 +320,16 @@ static int del_head(struct db_cursor *c, struct keyhead *h) {
     return found == 1 ? db_cursor_del(c) : found;
 }
 
-/* The head's key, to make others of the same K of. */
-static void key_of(const struct keyhead *h, struct item_key *k) {
-    memcpy(k->b, h->key, h->key_len);
-    k->len = h->key_len;
-    k->k_len = (uint16_t)(h->key_len - BUCKET_PREFIX - 1);
+void keyhead_key(const struct keyhead *h, struct item_key *k) {
+    slice key = slice_of(h->key, h->key_len), id = item_key_id_of(key);
+    item_key_set(k, item_key_bucket(key), id, (uint16_t)(id.len - 1));
 }
 
 int keyhead_part(ecrdt_txn *t, struct keyhead *h) {
     struct counter_row row;
     struct item_key k;
     slice value;
-    key_of(h, &k);
+    keyhead_key(h, &k);
     int rc = db_cursor_find(t->items, item_key_db(&k), &value);
     if (rc < 0)
         return rc;
@@ -352,16 +350,17 @@ static int join(ecrdt_txn *t, struct keyhead *h) {
     struct event e;
     slice key, rec;
     size_t at = 0;
-    key_of(h, &k);
+    keyhead_key(h, &k);
     item_key_retag(&k, TAG_ENTRY);
-    key = item_key_db(&k);
+    slice before = item_key_db(&k);
+    key = before;
     int rc = db_cursor_seek(t->items, &key, &rec);
     if (rc < 0)
         return rc;
-    if (rc == 0 || key.len != k.len + (size_t)ORIGIN_SIZE ||
-        !slice_starts(key, item_key_db(&k)) || item_walk(rec, &at, &e) != 1)
+    if (rc == 0 || key.len != before.len + ORIGIN_SIZE ||
+        !slice_starts(key, before) || item_walk(rec, &at, &e) != 1)
         return txn_corrupt(t, "the head of a counter");
-    item_key_origin(&k, (const uint8_t *)key.data + k.len);
+    item_key_origin(&k, (const uint8_t *)key.data + before.len);
     buf_clear(&t->scratch);
     rc = counter_row_begin(t, &t->scratch, &k, e.origin);
     buf_put(&t->scratch, rec.data, rec.len);

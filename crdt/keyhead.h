@@ -43,6 +43,9 @@ struct keyhead {
     uint8_t key[]; /* LMDB key */
 };
 
+/* The head's id, to make others of the same K of. */
+void keyhead_key(const struct keyhead *h, struct item_key *k);
+
 /* Its total, adds that wait included. */
 static inline wide keyhead_total(const struct keyhead *h) {
     return h->total + h->inc - h->dec;

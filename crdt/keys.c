@@ -37,7 +37,7 @@ static uint8_t *put_hashed(uint8_t *p, slice key) {
 void item_key_make(struct item_key *k, uint32_t bucket, slice key,
                    uint8_t tag) {
     INVARIANT(key.len >= 1 && key.len <= ECRDT_MAX_KEY);
-    store16(k->b, (uint16_t)bucket);
+    item_key_prefix(k->b, bucket);
     uint8_t *p = k->b + BUCKET_PREFIX;
     p = key.len <= KEY_RAW_MAX ? put_raw(p, key.data, key.len)
                                : put_hashed(p, key);
@@ -95,7 +95,7 @@ void item_key_head(struct item_key *head, const struct item_key *k,
 void item_key_set(struct item_key *k, uint32_t bucket, slice id,
                   uint16_t k_len) {
     INVARIANT(id.len <= ITEM_ID_MAX);
-    store16(k->b, (uint16_t)bucket);
+    item_key_prefix(k->b, bucket);
     memcpy(k->b + BUCKET_PREFIX, id.data, id.len);
     k->len = (uint16_t)(BUCKET_PREFIX + id.len);
     k->k_len = k_len;

@@ -15,7 +15,7 @@ enum {
     KEY_K_MAX = 288,    /* bytes of K */
     ELEM_RAW_MAX = 160, /* longer elements are hashed */
     ELEM_HASHED = 192,  /* bytes of a hashed element's sub */
-    BUCKET_PREFIX = 2   /* of the LMDB key, before the id */
+    BUCKET_PREFIX = 2   /* most that stands before the id in an LMDB key */
 };
 
 /* Tags of ids. A key head is local: its id never leaves the store. */
@@ -27,15 +27,29 @@ enum item_tag {
     TAG_ENTRY = 0x30
 };
 
+/* An LMDB key begins with the number of its bucket: in one byte below 128, else
+ * in two with the top bit set, so that numbers keep their order. Key bytes make
+ * the pages of branches, so each of them counts (docs/decisions/021). */
+enum { BUCKET_TWO = 0x80, BUCKET_ONE_MAX = 0x7f };
+
 /* The LMDB key of an item: its bucket's number and its id. */
 struct item_key {
     uint16_t len;   /* of b                              */
     uint16_t k_len; /* of K                              */
-    uint8_t b[BUCKET_PREFIX + ITEM_ID_MAX];
+    uint8_t b[BUCKET_PREFIX + ITEM_ID_MAX]; /* a small number in its 2nd byte */
 };
 
+/* Begins b: with the number, which is the slice of b that is returned. */
+static inline slice item_key_prefix(uint8_t b[BUCKET_PREFIX], uint32_t bucket) {
+    bool two = bucket > BUCKET_ONE_MAX;
+    b[0] = two ? (uint8_t)(BUCKET_TWO | bucket >> 8) : 0;
+    b[1] = (uint8_t)bucket;
+    return slice_of(b + !two, 1 + (size_t)two);
+}
+
 static inline slice item_key_db(const struct item_key *k) {
-    return slice_of(k->b, k->len);
+    size_t skip = !(k->b[0] & BUCKET_TWO);
+    return slice_of(k->b + skip, k->len - skip);
 }
 static inline slice item_key_id(const struct item_key *k) {
     return slice_of(k->b + BUCKET_PREFIX, k->len - BUCKET_PREFIX);
@@ -85,9 +99,10 @@ struct item_parts {
     slice sub; /* borrowed from the id */
 };
 
-/* The bucket's number in the LMDB key of an item. */
+/* The bucket's number in the LMDB key of an item, which is no empty one. */
 static inline uint32_t item_key_bucket(slice db_key) {
-    return load16(db_key.data);
+    const uint8_t *b = db_key.data;
+    return *b & BUCKET_TWO ? load16(b) & 0x7fffu : *b;
 }
 
 /* Is it the LMDB key of an item, or of a key head, of that bucket? */
@@ -97,13 +112,9 @@ static inline bool item_key_in(slice db_key, uint32_t bucket) {
 
 /* The id in such a key. */
 static inline slice item_key_id_of(slice db_key) {
-    return slice_of((const uint8_t *)db_key.data + BUCKET_PREFIX,
-                    db_key.len - BUCKET_PREFIX);
-}
-
-/* Begins the LMDB key of an item. */
-static inline void item_key_prefix(uint8_t b[BUCKET_PREFIX], uint32_t bucket) {
-    store16(b, (uint16_t)bucket);
+    const uint8_t *b = db_key.data;
+    size_t n = *b & BUCKET_TWO ? 2 : 1;
+    return slice_of(b + n, db_key.len - n);
 }
 
 /* Strict; false if the id is not one that item_key_make() could have made. */

@@ -77,9 +77,8 @@ int orset_clear(ecrdt_txn *t, const char *bucket, slice key) {
     struct item_key k;
     struct item_parts p;
     item_key_make(&k, bk->id, key, TAG_ELEMENT);
-    uint8_t prefix_bytes[BUCKET_PREFIX + ITEM_ID_MAX];
-    memcpy(prefix_bytes, k.b, k.len);
-    slice prefix = slice_of(prefix_bytes, k.len), at = prefix, rec;
+    struct item_key first = k;
+    slice prefix = item_key_db(&first), at = prefix, rec;
     for (rc = db_cursor_seek(t->items, &at, &rec);
          rc == 1 && slice_starts(at, prefix);
          rc = db_cursor_next(t->items, &at, &rec)) {

@@ -282,14 +282,12 @@ static int random_place(struct items *c, const struct bucket *bk,
                         uint64_t random, struct item_key *out) {
     struct item_id first;
     uint8_t prefix[BUCKET_PREFIX];
-    item_key_prefix(prefix, bk->id);
-    slice key = slice_of(prefix, sizeof prefix), rec;
+    slice key = item_key_prefix(prefix, bk->id), rec;
     int rc = items_seek(c, &key, &rec);
     if (rc <= 0 || !item_key_in(key, bk->id))
         return rc < 0 ? rc : 0;
     item_id_set(&first, item_key_id_of(key));
-    item_key_prefix(prefix, bk->id + 1);
-    key = slice_of(prefix, sizeof prefix);
+    key = item_key_prefix(prefix, bk->id + 1);
     rc = items_before(c, &key, &rec);
     if (rc <= 0 || !item_key_in(key, bk->id))
         return rc < 0 ? rc : 0;

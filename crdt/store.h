@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { STORE_FORMAT = 4, BUCKET_SALT = 16 };
+enum { STORE_FORMAT = 5, BUCKET_SALT = 16 };
 
 struct guard; /* guard.h */
 

@@ -5,22 +5,23 @@
 enum { ARRIVAL_BITS = 48 };
 
 slice tomb_key(uint8_t b[TOMB_KEY], uint32_t bucket, const struct tomb_row *r) {
-    uint8_t ms[8];
-    item_key_prefix(b, bucket);
+    uint8_t ms[8], *p = b + BUCKET_PREFIX;
+    slice prefix = item_key_prefix(b, bucket);
     store64(ms, r->arrival_ms << (64 - ARRIVAL_BITS));
-    memcpy(b + BUCKET_PREFIX, ms, ARRIVAL_BITS / 8);
-    store32(b + BUCKET_PREFIX + 6, r->origin);
-    store64(b + BUCKET_PREFIX + 10, r->seq);
-    return slice_of(b, TOMB_KEY);
+    memcpy(p, ms, ARRIVAL_BITS / 8);
+    store32(p + 6, r->origin);
+    store64(p + 10, r->seq);
+    return slice_of(prefix.data, prefix.len + TOMB_REST);
 }
 
 bool tomb_parse(slice key, uint32_t bucket, struct tomb_row *out) {
-    const uint8_t *b = key.data;
-    if (key.len != TOMB_KEY || item_key_bucket(key) != bucket)
+    slice rest = key.len ? item_key_id_of(key) : key;
+    const uint8_t *p = rest.data;
+    if (rest.len != TOMB_REST || item_key_bucket(key) != bucket)
         return false;
-    out->arrival_ms = load64(b + BUCKET_PREFIX) >> (64 - ARRIVAL_BITS);
-    out->origin = load32(b + BUCKET_PREFIX + 6);
-    out->seq = load64(b + BUCKET_PREFIX + 10);
+    out->arrival_ms = load64(p) >> (64 - ARRIVAL_BITS);
+    out->origin = load32(p + 6);
+    out->seq = load64(p + 10);
     return true;
 }
 
@@ -69,8 +70,7 @@ int tombs_oldest(ecrdt_txn *t, const struct bucket *bk, uint64_t *arrival_ms) {
     uint8_t from[BUCKET_PREFIX];
     struct tomb_row row;
     struct db_cursor *c;
-    item_key_prefix(from, bk->id);
-    slice key = slice_of(from, sizeof from), id;
+    slice key = item_key_prefix(from, bk->id), id;
     int rc = db_cursor_open(t->db, DB_TOMBS, &c);
     if (rc < 0)
         return rc;

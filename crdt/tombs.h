@@ -1,12 +1,12 @@
 /* tombs.h: the tombs of a store in the order of their arrival: one row for
  * each tomb sibling, so that what has lain here long is found without a scan.
- * Key: bucket u16, arrival u48 (ms since 1970), origin number u32, seq u64;
- * value: the item's id. */
+ * Key: bucket as in keys.h, arrival u48 (ms since 1970), origin number u32, seq
+ * u64; value: the item's id. */
 #ifndef CRDT_TOMBS_H
 #define CRDT_TOMBS_H
 #include "crdt/store.h"
 
-enum { TOMB_KEY = BUCKET_PREFIX + 6 + 4 + 8 };
+enum { TOMB_REST = 6 + 4 + 8, TOMB_KEY = BUCKET_PREFIX + TOMB_REST };
 
 struct tomb_row {
     uint64_t arrival_ms, seq;

@@ -203,8 +203,7 @@ static int count_rows(struct verify *v, enum db_table table, uint64_t *n) {
     int rc = db_cursor_open(v->t->db, table, &c);
     if (rc < 0)
         return rc;
-    item_key_prefix(from, v->bk->id);
-    slice key = slice_of(from, sizeof from), rec;
+    slice key = item_key_prefix(from, v->bk->id), rec;
     *n = 0;
     for (rc = db_cursor_seek(c, &key, &rec);
          (rc == 1 || rc == ECRDT_ECORRUPT) && item_key_in(key, v->bk->id);
@@ -351,8 +350,7 @@ static int read_items(struct verify *v) {
     int rc = db_cursor_open(v->t->db, DB_ITEMS, &c);
     if (rc < 0)
         return rc;
-    item_key_prefix(from, v->bk->id);
-    slice key = slice_of(from, sizeof from), rec;
+    slice key = item_key_prefix(from, v->bk->id), rec;
     for (rc = db_cursor_seek(c, &key, &rec); rc != 0 && !v->stop;
          rc = db_cursor_next(c, &key, &rec)) {
         if (rc < 0 && rc != ECRDT_ECORRUPT)

@@ -61,12 +61,12 @@ static void sight_close(struct sight *s) {
 static void each_sibling(struct sight *s, void (*fn)(struct sight *s, slice id,
                                                      const struct event *e)) {
     struct items cur;
-    uint8_t prefix[BUCKET_PREFIX] = {0};
-    slice key = slice_of(prefix, sizeof prefix), rec;
+    uint8_t prefix[BUCKET_PREFIX];
+    slice key, rec;
     int rc;
     if (!s->bk)
         return;
-    item_key_prefix(prefix, s->bk->id);
+    key = item_key_prefix(prefix, s->bk->id);
     MUST(s->c, items_open(&cur, s->t));
     for (rc = items_seek(&cur, &key, &rec);
          rc == 1 && item_key_bucket(key) == s->bk->id;

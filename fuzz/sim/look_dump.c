@@ -34,10 +34,10 @@ static void dump_items(ecrdt_txn *t, const char *bucket) {
     struct bucket *bk;
     struct items w;
     uint8_t prefix[BUCKET_PREFIX];
-    slice key = slice_of(prefix, sizeof prefix), rec;
+    slice key, rec;
     if (txn_bucket(t, bucket, false, &bk) <= 0)
         return;
-    item_key_prefix(prefix, bk->id);
+    key = item_key_prefix(prefix, bk->id);
     int rc = items_open(&w, t);
     for (rc = rc < 0 ? rc : items_seek(&w, &key, &rec);
          rc == 1 && item_key_in(key, bk->id); rc = items_next(&w, &key, &rec)) {

@@ -37,12 +37,11 @@ static uint64_t naive(ecrdt_txn *t, const struct vv *f, slice lo, slice hi,
     uint8_t from[BUCKET_PREFIX], len[2], h[16], e16[CRYPTO_E16];
     memset(sum, 0, FP_SUM);
     assert_code(1, txn_bucket(t, KIT_B, false, &bk));
-    item_key_prefix(from, bk->id);
     assert_ok(items_open(&c, t));
-    slice k = slice_of(from, sizeof from), rec;
+    slice k = item_key_prefix(from, bk->id), rec;
     for (int rc = items_seek(&c, &k, &rec); rc == 1;
          rc = items_next(&c, &k, &rec)) {
-        slice id = slice_of((const uint8_t *)k.data + 2, k.len - 2);
+        slice id = item_key_id_of(k);
         if (slice_cmp(id, lo) < 0 || (hi.len && slice_cmp(id, hi) >= 0))
             continue;
         assert_ok(item_decode(&it, rec));

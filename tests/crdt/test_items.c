@@ -35,14 +35,12 @@ static void walks_meet_items_alone(void **state) {
     ecrdt_txn *t = kit_read(0);
     struct bucket *bk = kit_bucket(t);
     assert_ok(items_open(&c, t));
-    item_key_prefix(from, bk->id);
-    slice key = slice_of(from, sizeof from), rec;
+    slice key = item_key_prefix(from, bk->id), rec;
     for (int rc = items_seek(&c, &key, &rec); rc == 1; forth++) {
         assert_false(item_id_is_head(item_key_id_of(key)));
         rc = items_next(&c, &key, &rec);
     }
-    item_key_prefix(from, bk->id + 1);
-    key = slice_of(from, sizeof from);
+    key = item_key_prefix(from, bk->id + 1);
     for (; items_before(&c, &key, &rec) == 1; back++)
         assert_false(item_id_is_head(item_key_id_of(key)));
     items_close(&c);
@@ -97,16 +95,17 @@ static void an_entry_is_where_its_id_is(size_t i) {
         a = b;
         b = from;
     }
-    for (uint16_t n = 0; n <= a.len; n++)
-        assert_seek(&w, slice_of(a.b, n), &a);
+    slice whole = item_key_db(&a);
+    for (size_t n = 0; n <= whole.len; n++)
+        assert_seek(&w, slice_of(whole.data, n), &a);
     from = a;
     from.b[from.len++] = 0;
     assert_seek(&w, item_key_db(&from), both ? &b : NULL);
     from = a;
     from.b[BUCKET_PREFIX + a.k_len] = TAG_COUNTER_HEAD;
     assert_seek(&w, item_key_db(&from), &a); /* no id, but a bound */
-    for (uint16_t n = 0; n <= a.len; n++) {
-        key = slice_of(a.b, n);
+    for (size_t n = 0; n <= whole.len; n++) {
+        key = slice_of(whole.data, n);
         assert_code(0, items_before(&w, &key, &rec));
     }
     from = a;

@@ -92,6 +92,27 @@ static void ids_are_as_specified(void **state) {
         }
 }
 
+static void buckets_are_in_order(void **state) {
+    (void)state;
+    struct item_key last, k;
+    for (uint32_t bucket = 0; bucket < ECRDT_MAX_BUCKETS; bucket++) {
+        uint8_t b[BUCKET_PREFIX];
+        item_key_make(&k, bucket, slice_str(bucket % 2 ? "a" : "z"),
+                      TAG_REGISTER);
+        slice key = item_key_db(&k), prefix = item_key_prefix(b, bucket);
+        assert_int_equal(item_key_bucket(key), bucket);
+        assert_true(item_key_in(key, bucket));
+        assert_false(item_key_in(key, bucket + 1));
+        assert_false(item_key_in(prefix, bucket)); /* no id */
+        assert_slice_equal(item_key_id_of(key), item_key_id(&k));
+        assert_true(slice_starts(key, prefix));
+        assert_int_equal(prefix.len, bucket < 128 ? 1 : 2);
+        if (bucket)
+            assert_true(slice_cmp(item_key_db(&last), prefix) < 0);
+        last = k;
+    }
+}
+
 static void ids_come_apart_again(void **state) {
     (void)state;
     for (size_t k = 0; k < COUNT(key_lens); k++)
@@ -371,6 +392,7 @@ int main(void) {
     rng = rng_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_as_specified),
+        cmocka_unit_test(buckets_are_in_order),
         cmocka_unit_test(ids_come_apart_again),
         cmocka_unit_test(hashes_belong_to_their_bytes),
         cmocka_unit_test(tags_and_subs_fit),

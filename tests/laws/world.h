@@ -161,8 +161,7 @@ static inline void seen_read(struct world *w, ecrdt_txn *t, struct seen *out) {
     struct items c;
     assert_ok(items_open(&c, t));
     uint8_t b[BUCKET_PREFIX];
-    item_key_prefix(b, bk->id);
-    slice key = slice_of(b, sizeof b), rec;
+    slice key = item_key_prefix(b, bk->id), rec;
     int rc;
     for (rc = items_seek(&c, &key, &rec);
          rc == 1 && item_key_bucket(key) == bk->id;

@@ -250,6 +250,10 @@ static void ids(void **state) {
     (void)state;
     static char many[257];
     struct item_key k;
+    uint8_t b[BUCKET_PREFIX];
+    made("bucket.127", item_key_prefix(b, 127));
+    made("bucket.128", item_key_prefix(b, 128));
+    made("bucket.1023", item_key_prefix(b, 1023));
     memset(many, 'k', sizeof many);
     item_key_make(&k, 0, slice_str("a"), TAG_REGISTER);
     made_key("id.register.a", &k);
