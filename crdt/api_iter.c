@@ -225,9 +225,9 @@ static int elem_row(ecrdt_iter *it, ecrdt_txn *t, slice key, slice rec,
                     ecrdt_entry *e) {
     struct item_parts p;
     struct payload pl = {0};
-    skip_id(&it->at, key);
     if (!item_id_parse(item_key_id_of(key), &p))
         return txn_corrupt(t, "an item id");
+    skip_id(&it->at, key);
     if (item_decode(&t->before, rec) < 0)
         return txn_corrupt(t, "an item");
     const struct event *live = NULL;

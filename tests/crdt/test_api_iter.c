@@ -498,6 +498,32 @@ static void many_iterators_at_once(void **state) {
     }
 }
 
+/* LMDB takes keys that are longer than any of ours. */
+static void an_element_that_is_too_long_is_damage(void **state) {
+    (void)state;
+    struct item_key k;
+    struct buf rec = {0};
+    uint8_t b[511];
+    ecrdt_entry row;
+    some_keys();
+    ecrdt_txn *t = kit_write(0);
+    item_key_make(&k, kit_bucket(t)->id, slice_str("ab"), TAG_ELEMENT);
+    slice first = item_key_db(&k);
+    memset(b, 'z', sizeof b);
+    memcpy(b, first.data, first.len);
+    buf_put(&rec, "?", 1);
+    assert_ok(db_put(t->db, DB_ITEMS, slice_of(b, sizeof b), &rec));
+    assert_ok(ecrdt_commit(t));
+    t = kit_read(0);
+    ecrdt_iter *it = assert_handle(
+        ecrdt_elems(t, KIT_B, slice_str("ab"), slice_of(NULL, 0)));
+    assert_code(1, ecrdt_next(it, &row)); /* x */
+    assert_code(1, ecrdt_next(it, &row)); /* y */
+    assert_code(ECRDT_ECORRUPT, ecrdt_next(it, &row));
+    ecrdt_abort(t);
+    buf_free(&rec);
+}
+
 int main(void) {
     rng = rng_seed();
     const struct CMUnitTest tests[] = {
@@ -515,6 +541,7 @@ int main(void) {
         kit_test(auto_rows_are_copies),
         kit_test(siblings_are_a_copy),
         kit_test(many_iterators_at_once),
+        kit_test(an_element_that_is_too_long_is_damage),
     };
     return TEST_RUN(tests);
 }

@@ -130,6 +130,28 @@ static void entries_alone_and_not(void **state) {
     kit_sound(0);
 }
 
+/* LMDB takes keys that are longer than any of ours. */
+static void a_key_that_is_too_long_is_damage(void **state) {
+    (void)state;
+    uint8_t b[511] = {0};
+    struct buf rec = {0};
+    struct items w;
+    slice key = slice_of(NULL, 0), value;
+    kit_set(0, "k", "v");
+    ecrdt_txn *t = kit_write(0);
+    memset(b + 1, 'z', sizeof b - 1);
+    buf_put(&rec, "?", 1);
+    assert_ok(db_put(t->db, DB_ITEMS, slice_of(b, sizeof b), &rec));
+    assert_ok(ecrdt_commit(t));
+    t = kit_read(0);
+    assert_ok(items_open(&w, t));
+    assert_code(1, items_seek(&w, &key, &value));
+    assert_code(ECRDT_ECORRUPT, items_next(&w, &key, &value));
+    items_close(&w);
+    ecrdt_abort(t);
+    buf_free(&rec);
+}
+
 static void rows_are_taken_apart(void **state) {
     (void)state;
     static const uint8_t alone[] = {0x23, 1}, head[] = {0, 1},
@@ -151,6 +173,7 @@ int main(void) {
         kit_test(heads_are_told_from_items),
         kit_test(walks_meet_items_alone),
         kit_test(entries_alone_and_not),
+        kit_test(a_key_that_is_too_long_is_damage),
         cmocka_unit_test(rows_are_taken_apart),
     };
     return TEST_RUN(tests);
