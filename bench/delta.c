@@ -91,8 +91,7 @@ static void apply_rounds(ecrdt_store *a, ecrdt_store *b) {
     double fresh[MAX_ROUNDS], known[MAX_ROUNDS], local_s[MAX_ROUNDS],
         fresh_s[MAX_ROUNDS], known_s[MAX_ROUNDS];
     catch_up(a, b, &delta);
-    int rounds = conf.rounds;
-    for (int r = 0; r < rounds; r++) {
+    for (int r = 0; r < conf.rounds; r++) {
         local_s[r] = local_writes(a) / ITEMS;
         if (export_for(a, b, &delta))
             die("a delta of %d items did not fit", ITEMS);
@@ -102,14 +101,14 @@ static void apply_rounds(ecrdt_store *a, ecrdt_store *b) {
         known[r] = fresh_s[r] / known_s[r];
     }
     free(delta.data);
-    double base = 1 / stat_of(local_s, rounds).median;
-    double rate = 1 / stat_of(fresh_s, rounds).median;
+    double base = 1 / stat_of(local_s, conf.rounds).median;
+    double rate = 1 / stat_of(fresh_s, conf.rounds).median;
     row("applying a delta on tmpfs, vs local writes of the same",
-        "2,000 new registers", stat_of(fresh, rounds), AT_LEAST, 0.85, rate,
-        base);
+        "2,000 new registers", stat_of(fresh, conf.rounds), AT_LEAST, 0.85,
+        rate, base);
     row("applying a delta that is known, vs a new one", "2,000 registers",
-        stat_of(known, rounds), AT_LEAST, 4,
-        1 / stat_of(known_s, rounds).median, rate);
+        stat_of(known, conf.rounds), AT_LEAST, 4,
+        1 / stat_of(known_s, conf.rounds).median, rate);
 }
 
 static void apply(void) {

@@ -119,11 +119,13 @@ slice items_keep(struct items *w, slice id) {
 /* The row that the cursor stands on, as an item: 1, 0 if it is a head. */
 static int item_at(struct items *w, slice *key, slice *rec) {
     struct counter_row row;
-    if (key->len > BUCKET_PREFIX + ITEM_ID_MAX)
-        return txn_corrupt(w->t, "an item id");
-    if (key->len <= BUCKET_PREFIX || !item_id_is_head(item_key_id_of(*key)))
+    if (key->len <= BUCKET_PREFIX)
         return 1;
     slice id = item_key_id_of(*key);
+    if (id.len > ITEM_ID_MAX)
+        return txn_corrupt(w->t, "an item id");
+    if (!item_id_is_head(id))
+        return 1;
     if (id.len > KEY_K_MAX + 1 || !counter_row_open(*rec, &row))
         return txn_corrupt(w->t, "a counter's row");
     if (row.head)

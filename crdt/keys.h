@@ -39,7 +39,7 @@ struct item_key {
     uint8_t b[BUCKET_PREFIX + ITEM_ID_MAX]; /* a small number in its 2nd byte */
 };
 
-/* Begins b: with the number, which is the slice of b that is returned. */
+/* Begins b with the number; returns it as a slice of b. */
 static inline slice item_key_prefix(uint8_t b[BUCKET_PREFIX], uint32_t bucket) {
     bool two = bucket > BUCKET_ONE_MAX;
     b[0] = two ? (uint8_t)(BUCKET_TWO | bucket >> 8) : 0;

@@ -328,16 +328,11 @@ static void fill_edge(size_t store, int64_t by) {
     assert_ok(ecrdt_commit(t));
 }
 
-static int copy(void *ctx, const void *data, size_t n) {
-    buf_put(ctx, data, n);
-    return 0;
-}
-
 static void import_all(size_t to, size_t from) {
     struct buf summary = {0}, delta = {0};
-    assert_ok(ecrdt_summary(kit(to), copy, &summary));
-    assert_ok(
-        ecrdt_export(kit(from), buf_slice(&summary), 1 << 20, copy, &delta));
+    assert_ok(ecrdt_summary(kit(to), buf_sink, &summary));
+    assert_ok(ecrdt_export(kit(from), buf_slice(&summary), 1 << 20, buf_sink,
+                           &delta));
     assert_ok(ecrdt_import(kit(to), buf_slice(&delta), NULL));
     buf_free(&summary);
     buf_free(&delta);
