@@ -1,7 +1,7 @@
 /* dbfile.c: checks of data.mdb before it is mapped, by the layout of LMDB 0.9,
  * and disk blocks for what LMDB would only touch through its maps. */
 #include "lib/dbfile.h"
-#include "lib/dbraw.h"
+#include "lib/dbwalk.h"
 #include "lib/err.h"
 #include "lib/os.h"
 #include <fcntl.h>
@@ -161,7 +161,7 @@ static enum look look_at(struct file *f, const struct look_for *what) {
         return FOREIGN;
     f->size = (uint64_t)st.st_size;
     f->need = (f->newest->last + 1) * f->page_size;
-    if (f->need > f->size)
+    if (f->need > f->size && !dbwalk_reaches(f->fd, f->newest))
         return CUT_OFF;
     struct raw_db db = {.root = RAW_NO_PAGE};
     if (what->unused)
@@ -196,7 +196,7 @@ static int report(enum look found, const struct file *f, const char *name) {
     }
 }
 
-enum { LOOKS = 10, LOOK_PAUSE_US = 500, BEGINNING = 64 << 10 };
+enum { LOOKS = 100, LOOK_PAUSE_US = 500, BEGINNING = 64 << 10 };
 
 /* A writer may commit between two reads: a finding must be made twice of the
  * same commit. */

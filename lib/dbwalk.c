@@ -7,6 +7,7 @@
 #include "lib/record.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { LINE = 256, TABLES_MAX = 32, NAME_MAX_BYTES = 32, UNIT = 2 };
 
@@ -327,10 +328,17 @@ static void walk_tree(struct walk *w, struct tree *t) {
 /* ---- the file -------------------------------------------------------------
  */
 
-/* The meta page of the snapshot, read twice: another process may be writing
- * the next but one to its place. */
+static int same_size(const struct raw_meta *m, uint64_t page_size) {
+    return m->dbs[0].pad == page_size
+               ? ECRDT_OK
+               : err_set(ECRDT_ECORRUPT, "a meta page is damaged");
+}
+
+/* The meta page of the snapshot, or the one that took its place: who holds a
+ * snapshot keeps the pages of all that follow it, too. Read twice, for another
+ * process may be writing it. */
 static int read_meta(const struct dbwalk *out, struct raw_meta *m) {
-    enum { LOOKS = 3 };
+    enum { LOOKS = 1000 };
     struct raw_meta first;
     uint64_t size;
     if (!raw_read(out->fd, &first, sizeof first, 0))
@@ -342,32 +350,60 @@ static int read_meta(const struct dbwalk *out, struct raw_meta *m) {
         if (raw_read(out->fd, &first, sizeof first, size * (out->txn & 1)) &&
             raw_read(out->fd, m, sizeof *m, size * (out->txn & 1)) &&
             !memcmp(m, &first, sizeof first))
-            return m->txn == out->txn ? ECRDT_OK : ECRDT_EBUSY;
+            return m->txn >= out->txn ? same_size(m, size) : ECRDT_EBUSY;
     return ECRDT_EBUSY;
 }
 
-static int begin(struct walk *w, struct raw_meta *m) {
-    int rc = read_meta(w->out, m);
-    if (rc < 0)
-        return rc;
+static int begin(struct walk *w, const struct raw_meta *m) {
     w->page_size = m->dbs[0].pad;
     w->last = m->last;
-    off_t size = lseek(w->out->fd, 0, SEEK_END);
-    if (w->page_size < RAW_PAGE_MIN || w->page_size > RAW_PAGE_MAX ||
-        size < 0 || w->last >= (uint64_t)size / w->page_size)
-        return err_set(ECRDT_ECORRUPT, "a meta page is damaged, or the file "
-                                       "is cut off");
     w->used = alloc_zeroed(w->last / 64 + 1, sizeof *w->used);
     w->pages = alloc_zeroed(RAW_DEPTH_MAX, w->page_size);
     w->held = alloc_zeroed(w->page_size, 1);
     return w->used && w->pages && w->held ? ECRDT_OK : ECRDT_ENOMEM;
 }
 
+static void end(struct walk *w) {
+    alloc_free(w->used);
+    alloc_free(w->pages);
+    alloc_free(w->held);
+    alloc_free(w->big);
+}
+
+static struct tree free_pages(const struct raw_meta *m) {
+    return (struct tree){
+        .name = "free pages", .is_free = true, .db = m->dbs[0]};
+}
+
+/* Are the pages from first to the last free? */
+static bool all_free(struct walk *w, const struct raw_meta *m, uint64_t first) {
+    struct tree unused = free_pages(m);
+    walk_tree(w, &unused);
+    bool yes = !w->stop && !w->out->broken;
+    for (uint64_t i = first; yes && i <= w->last; i++)
+        yes = w->used[i / 64] >> (i % 64) & 1;
+    return yes;
+}
+
+bool dbwalk_reaches(int fd, const struct raw_meta *m) {
+    struct dbwalk out = {.fd = fd, .txn = m->txn};
+    struct walk w = {.out = &out};
+    struct stat st;
+    if (fstat(fd, &st)) /* not lseek(): LMDB writes where that points to */
+        return false;
+    uint64_t size = (uint64_t)st.st_size, pages = size / m->dbs[0].pad;
+    if (m->last < pages)
+        return true;
+    /* The list names a page in 8 bytes of the file. */
+    bool yes = m->last - pages < size / sizeof m->last &&
+               begin(&w, m) == ECRDT_OK && all_free(&w, m, pages);
+    end(&w);
+    return yes;
+}
+
 static void walk_all(struct walk *w, const struct raw_meta *m) {
-    struct tree unused = {.name = "free pages", .is_free = true};
-    struct tree tables = {.name = "heads", .is_main = true};
-    unused.db = m->dbs[0];
-    tables.db = m->dbs[1];
+    struct tree unused = free_pages(m);
+    struct tree tables = {.name = "heads", .is_main = true, .db = m->dbs[1]};
     walk_tree(w, &tables);
     for (unsigned i = 0; i < w->n_named && !w->stop; i++)
         walk_tree(w, &w->named[i]);
@@ -385,12 +421,16 @@ int dbwalk(struct dbwalk *out) {
     struct walk w = {.out = out};
     struct raw_meta m;
     out->pages = out->rows = out->broken = out->damaged = out->lost = 0;
-    int rc = begin(&w, &m);
+    int rc = read_meta(out, &m);
+    if (rc == ECRDT_OK && !dbwalk_reaches(out->fd, &m))
+        rc = err_set(ECRDT_ECORRUPT,
+                     "a meta page is damaged, or the file is cut off");
     if (rc == ECRDT_OK)
+        rc = begin(&w, &m);
+    if (rc == ECRDT_OK) {
+        out->txn = m.txn;
         walk_all(&w, &m);
-    alloc_free(w.used);
-    alloc_free(w.pages);
-    alloc_free(w.held);
-    alloc_free(w.big);
+    }
+    end(&w);
     return rc < 0 ? rc : w.stop;
 }

@@ -2,11 +2,13 @@
  * finds what LMDB would follow blindly, before LMDB does. */
 #ifndef LIB_DBWALK_H
 #define LIB_DBWALK_H
-#include "lib/bytes.h"
+#include "lib/dbraw.h"
 
 struct dbwalk {
     int fd;
-    uint64_t txn;    /* number of the snapshot to read: the caller holds it */
+    /* Number of the snapshot that the caller holds; becomes that of the one
+     * that was read, which may be a later one. */
+    uint64_t txn;
     unsigned tables; /* named ones that there must be */
     /* Gets each finding as a line of text, borrowed; nonzero ends the walk. */
     int (*find)(void *ctx, const char *line);
@@ -21,7 +23,14 @@ struct dbwalk {
 /* Walks the trees of all tables and of the free pages: page numbers, kinds
  * and depths, the places of nodes, the order of keys within and across pages,
  * sizes and checksums of records, the counts of the meta page, and that no
- * page is used twice. 0, also with findings; ECRDT_EBUSY if the snapshot is
- * not there any more, ENOMEM, ECRDT_ECANCELED. */
+ * page is used twice. 0, also with findings; ECRDT_EBUSY if the file is
+ * older than the snapshot, ENOMEM, ECRDT_ECANCELED. */
 int dbwalk(struct dbwalk *w);
+
+/* Does the file hold all that the snapshot of this meta page uses? Its page
+ * size must be sound. A commit that frees pages again which it took behind the
+ * end of the file never writes them, and yet LMDB counts them: such a file is
+ * shorter than its last page, but all that it lacks is in its list of free
+ * pages. */
+bool dbwalk_reaches(int fd, const struct raw_meta *m);
 #endif

@@ -75,9 +75,40 @@ static void one_handle_many_threads(void **state) {
     assert_ok(ecrdt_close(s));
 }
 
-/* A child made while other threads open and close is not stuck. */
+/* A thread checks the file that others write: it must not move the place in it
+ * that LMDB seeks and then writes to. */
 static atomic_bool stop;
 
+static void *write_on(void *arg) {
+    ecrdt_store *s = arg;
+    char key[16];
+    for (unsigned i = 0; !stop; i++) {
+        ecrdt_txn *t = ecrdt_write(s);
+        for (unsigned k = 0; k < 8; k++) {
+            snprintf(key, sizeof key, "%u", (i + k * 7919) % 997);
+            ecrdt_reg_set(t, "b", ecrdt_str(key), ECRDT_STR("some value"));
+        }
+        must(ecrdt_commit(t) == 0);
+    }
+    return NULL;
+}
+
+static void verify_beside_commits(void **state) {
+    (void)state;
+    enum { CHECKS = 200 };
+    ecrdt_store *s = assert_handle(crash_open(store, ECRDT_EPHEMERAL));
+    pthread_t thread;
+    stop = false;
+    assert_int_equal(pthread_create(&thread, NULL, write_on, s), 0);
+    for (int i = 0; i < CHECKS; i++)
+        assert_ok(ecrdt_verify(s, crash_print, NULL));
+    stop = true;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_ok(ecrdt_verify(s, crash_print, NULL));
+    assert_ok(ecrdt_close(s));
+}
+
+/* A child made while other threads open and close is not stuck. */
 static void *churn(void *arg) {
     while (!stop) {
         ecrdt_store *s = crash_open(path_join(arg, "other"), ECRDT_EPHEMERAL);
@@ -109,6 +140,7 @@ static void fork_beside_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         with_store(one_handle_many_threads),
+        with_store(verify_beside_commits),
         with_store(fork_beside_threads),
     };
     return TEST_RUN(tests);

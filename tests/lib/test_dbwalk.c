@@ -148,6 +148,59 @@ static void cut_and_stale(void **state) {
     last_txn -= 2;
 }
 
+/* Puts rows and deletes them again before the commit: pages behind the end are
+ * counted, and never written. Where the end was. */
+static size_t take_and_free(void) {
+    struct db *db = kit_open(dir, &kit_conf);
+    struct db_stat st;
+    assert_ok(db_stat(db, &st));
+    struct db_txn *t = kit_begin(db, true);
+    struct buf v = {0};
+    memset(buf_extend(&v, LARGE), 1, LARGE);
+    for (char k = 'a'; k <= 'p'; k++)
+        assert_ok(db_put(t, DB_ITEMS, slice_of(&k, 1), &v));
+    for (char k = 'a'; k <= 'p'; k++)
+        assert_int_equal(db_del(t, DB_ITEMS, slice_of(&k, 1)), 1);
+    assert_ok(db_commit(t));
+    last_txn = db_last_txn(db);
+    db_close(db);
+    buf_free(&v);
+    return st.bytes_used;
+}
+
+/* The file ends where its disk was full: it lacks pages, all of them free. */
+static void shorter_than_its_last_page(void **state) {
+    (void)state;
+    uint64_t was = last_txn;
+    int rc;
+    size_t end = take_and_free();
+    assert_int_equal(truncate(file, (off_t)end), 0);
+    struct dbwalk w = walk(false, &rc);
+    assert_int_equal(rc, 0);
+    assert_int_equal(w.broken + w.lost, 0);
+    assert_true((w.pages + 2) * PAGE > end);
+    struct db *db = kit_open(dir, &kit_conf);
+    put_rows(db, ROWS, ROWS + 100, 60);
+    last_txn = db_last_txn(db);
+    db_close(db);
+    w = walk(false, &rc);
+    assert_int_equal(rc, 0);
+    assert_int_equal(w.broken + w.lost, 0);
+    file_write(file, image, image_len);
+    last_txn = was;
+}
+
+/* LMDB seeks in this file and then writes: nobody else may seek. */
+static void leaves_the_offset(void **state) {
+    (void)state;
+    struct dbwalk w = {.txn = last_txn, .tables = DB_NAMED};
+    w.fd = open(file, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(lseek(w.fd, 7, SEEK_SET), 7);
+    assert_ok(dbwalk(&w));
+    assert_int_equal(lseek(w.fd, 0, SEEK_CUR), 7);
+    close(w.fd);
+}
+
 static int stop(void *ctx, const char *line) {
     (void)line;
     ++*(int *)ctx;
@@ -174,6 +227,8 @@ int main(void) {
         cmocka_unit_test(flips_in_the_structure),
         cmocka_unit_test(flips_anywhere),
         cmocka_unit_test(cut_and_stale),
+        cmocka_unit_test(shorter_than_its_last_page),
+        cmocka_unit_test(leaves_the_offset),
         cmocka_unit_test(the_sink_stops_it),
     };
     return TEST_RUN_WITH(tests, setup, image_remove);
