@@ -308,13 +308,42 @@ static int random_place(struct items *c, const struct bucket *bk,
     return 1;
 }
 
+/* The id that lies *n items before key, or the lowest where the bucket begins;
+ * leaves in *n what there was not. */
+static int step_back(struct items *c, const struct bucket *bk, slice key,
+                     uint64_t *n, struct item_id *out) {
+    slice rec;
+    int rc = 1;
+    while (*n && (rc = items_before(c, &key, &rec)) == 1 &&
+           item_key_in(key, bk->id)) {
+        item_id_set(out, item_key_id_of(key));
+        --*n;
+    }
+    if (*n)
+        out->len = 0;
+    return rc;
+}
+
+/* The same forwards; *bounded: there is one. */
+static int step_on(struct items *c, const struct bucket *bk, slice key,
+                   uint64_t n, struct item_id *out, bool *bounded) {
+    slice rec;
+    int rc = items_seek(c, &key, &rec);
+    for (; rc == 1 && item_key_in(key, bk->id) && n; n--)
+        rc = items_next(c, &key, &rec);
+    *bounded = rc == 1 && item_key_in(key, bk->id);
+    if (*bounded)
+        item_id_set(out, item_key_id_of(key));
+    return rc;
+}
+
 int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
                      uint64_t items, struct item_id *lo, struct item_id *hi,
                      bool *bounded) {
     struct item_key from;
     struct items c;
     struct bucket *bk;
-    slice rec;
+    uint64_t before = items / 2;
     int rc = txn_bucket(t, bucket, false, &bk);
     if (rc == 1)
         rc = items_open(&c, t);
@@ -323,16 +352,13 @@ int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
     if (rc < 0)
         return rc;
     rc = random_place(&c, bk, random, &from);
-    slice key = item_key_db(&from);
     *bounded = false;
     if (rc == 1) {
+        slice key = item_key_db(&from);
         item_id_set(lo, item_key_id(&from));
-        rc = items_seek(&c, &key, &rec);
-        for (; rc == 1 && item_key_in(key, bk->id) && items; items--)
-            rc = items_next(&c, &key, &rec);
-        *bounded = rc == 1 && item_key_in(key, bk->id);
-        if (*bounded)
-            item_id_set(hi, item_key_id_of(key));
+        rc = step_back(&c, bk, key, &before, lo);
+        if (rc >= 0)
+            rc = step_on(&c, bk, key, items - items / 2 + before, hi, bounded);
         rc = rc < 0 ? rc : 1;
     }
     items_close(&c);

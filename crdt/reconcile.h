@@ -98,7 +98,8 @@ int reconcile_ask(ecrdt_txn *t, const char *bucket, const struct ranges *peer,
 /* Items and tombs of a bucket in t's snapshot. */
 int reconcile_items(ecrdt_txn *t, const char *bucket, uint64_t *n);
 
-/* A random stretch of about so many items: 1, 0 if the bucket has none. */
+/* A stretch of about so many items around a random place, so that those near
+ * the ends of the bucket are in as many as others: 1, 0 if it has none. */
 int reconcile_random(ecrdt_txn *t, const char *bucket, uint64_t random,
                      uint64_t items, struct item_id *lo, struct item_id *hi,
                      bool *bounded);

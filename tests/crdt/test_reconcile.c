@@ -303,9 +303,14 @@ static void random_stretches_reach_everything(void **state) {
         assert_true(!bounded ||
                     slice_cmp(item_id_slice(&lo), item_id_slice(&hi)) < 0);
         last = last || !bounded;
-        first = first || lo.b[0] == 'k';
+        first = first || !lo.len;
     }
     assert_true(first && last);
+    for (int i = 0; i < 100; i++) { /* of all: the whole bucket */
+        assert_code(1, reconcile_random(t, KIT_B, rng_u64(&r), 2010, &lo, &hi,
+                                        &bounded));
+        assert_true(!lo.len && !bounded);
+    }
     assert_code(0, reconcile_random(t, "nowhere", 1, 50, &lo, &hi, &bounded));
     ecrdt_abort(t);
 }
