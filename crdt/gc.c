@@ -21,7 +21,7 @@ struct due {
 
 struct gc_batch {
     struct due due[GC_BATCH];
-    size_t n;
+    size_t n, most;                         /* most: that a step takes */
     char bucket[ECRDT_MAX_BUCKET_NAME + 1]; /* where the next one begins */
     struct buf at;
     bool cut; /* more remains behind it */
@@ -31,7 +31,10 @@ struct gc_batch {
 int gc_begin(struct gc *g, ecrdt_store *s, const struct gc_policy *policy) {
     *g = (struct gc){.s = s, .policy = *policy, .now_ms = os_wall_ms()};
     g->batch = alloc_zeroed(1, sizeof *g->batch);
-    return g->batch ? ECRDT_OK : ECRDT_ENOMEM;
+    if (!g->batch)
+        return ECRDT_ENOMEM;
+    g->batch->most = GC_BATCH;
+    return ECRDT_OK;
 }
 
 void gc_end(struct gc *g) {
@@ -54,7 +57,7 @@ struct look {
 };
 
 static bool batch_full(const struct gc_batch *b) {
-    return b->n == GC_BATCH || os_mono_ms() >= b->until_ms;
+    return b->n >= b->most || os_mono_ms() >= b->until_ms;
 }
 
 static int is_covered(struct look *l, const struct tomb_row *row, slice id) {
@@ -302,6 +305,10 @@ int gc_step(struct gc *g, uint32_t lock_ms) {
     int rc = look(g);
     if (rc == ECRDT_OK && b->n)
         rc = drop(g, lock_ms);
+    if (rc == ECRDT_EFULL && b->n > 1) {
+        b->most = (b->n + 3) / 4; /* fewer pages fit into the reserve */
+        return 1;
+    }
     if (rc < 0)
         return rc;
     g->held += b->held;

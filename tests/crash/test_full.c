@@ -153,6 +153,30 @@ static void disk_filled_by_others(void **state) {
     assert_ok(ecrdt_close(s));
 }
 
+/* Tombs that lie in more pages than the reserve has are dropped all the same,
+ * and only that makes room of many small values. */
+static void tombs_go_on_a_full_disk(void **state) {
+    (void)state;
+    ecrdt_gc_report r;
+    int n = 0, rc;
+    if (mount("none", mnt, "tmpfs", 0, "size=4m"))
+        skip();
+    ecrdt_store *s = assert_handle(crash_open(store, 0));
+    while ((rc = put(s, n, 1000)) == 0)
+        n++;
+    assert_code(ECRDT_EFULL, rc);
+    for (int from = 0; from < 8; from++) /* each in another page */
+        for (int i = from; i < n; i += 8)
+            assert_int_equal(del(s, i), 1);
+    assert_code(ECRDT_EFULL, put(s, n, 1000));
+    assert_ok(ecrdt_gc(s, 0, 0, &r));
+    assert_int_equal(r.tombstones, n);
+    for (int i = 0; i < n / 2; i++)
+        assert_ok(put(s, i, 1000));
+    assert_ok(ecrdt_verify(s, crash_print, NULL));
+    assert_ok(ecrdt_close(s));
+}
+
 /* A transaction that does not fit is refused as a whole. */
 static void too_large_a_transaction(void **state) {
     (void)state;
@@ -181,6 +205,7 @@ int main(void) {
         with_disk(full_disk),
         with_disk(full_store),
         with_disk(disk_filled_by_others),
+        with_disk(tombs_go_on_a_full_disk),
         with_disk(too_large_a_transaction),
     };
     return TEST_RUN(tests);
