@@ -151,7 +151,7 @@ static int prefix_bounds(struct forget *f, slice prefix) {
     struct spans sp = {0};
     slice lo, hi;
     if (prefix.len > KEY_HASHED_PREFIX)
-        return err_set(ECRDT_EINVAL,
+        return err_set(ECRDT_ETOOBIG,
                        "ecrdt_forget(): a prefix has at most %d bytes, this "
                        "one %zu",
                        KEY_HASHED_PREFIX, prefix.len);

@@ -37,7 +37,7 @@ static int check_prefixes(const slice *prefixes, size_t n) {
                        n, SUBSCRIPTION_PREFIXES);
     for (size_t i = 0; i < n; i++)
         if (!prefixes[i].len || prefixes[i].len > SUBSCRIPTION_PREFIX)
-            return err_set(ECRDT_EINVAL,
+            return err_set(prefixes[i].len ? ECRDT_ETOOBIG : ECRDT_EINVAL,
                            "cannot subscribe to a prefix of %zu bytes: it has "
                            "1 to %d; no prefix at all means all keys",
                            prefixes[i].len, SUBSCRIPTION_PREFIX);

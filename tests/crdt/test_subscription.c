@@ -37,7 +37,7 @@ static void limits(void **state) {
     list[0] = slice_of(text, SUBSCRIPTION_PREFIX);
     assert_ok(held_set(&h, list, 1));
     list[0].len++;
-    assert_code(ECRDT_EINVAL, held_set(&h, list, 1));
+    assert_code(ECRDT_ETOOBIG, held_set(&h, list, 1));
     list[0].len = 0;
     assert_code(ECRDT_EINVAL, held_set(&h, list, 1));
     held_free(&h);
