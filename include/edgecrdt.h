@@ -6,10 +6,9 @@
  *            A function that returns a handle returns NULL on error. After
  *            any error ecrdt_errcode() and ecrdt_errmsg() tell what was
  *            tried, on what, why it failed and what to do.
- * NULL       Every call takes a NULL handle: it fails with the code of this
- *            thread's last error, which it keeps (ECRDT_EINVAL if there was
- *            none; the closing calls do nothing), so a chain of calls can be
- *            checked once, at its end.
+ * NULL       Every call takes a NULL handle: it keeps this thread's last error
+ *            and returns its code (EINVAL if there was none; the closing calls
+ *            do nothing), so a chain of calls can be checked once, at its end.
  * Ownership  Slices passed in are copied before the call returns. Slices
  *            handed out are borrowed: from a read transaction until it ends,
  *            from a write transaction until its next call, from ecrdt_auto()
