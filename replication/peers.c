@@ -99,12 +99,16 @@ void peer_up(struct peer *p, uint64_t now_ms) {
 
 /* ---- into the store ------------------------------------------------------ */
 
-/* A peer that has not been met yet keeps the role that it had in an earlier
- * run: a core that is away is known as one. */
-static void recall_role(struct peer *p, slice value) {
+/* Of a peer that has not been met yet an earlier run tells who it is and when
+ * it was heard: a core that is away is known as one. */
+static void recall(struct peer *p, slice value) {
     struct peer_record old;
-    if (!p->r.links && peers_record_decode(value, &old) == 0)
-        p->r.role = old.role;
+    if (p->r.links || peers_record_decode(value, &old) < 0)
+        return;
+    p->r.role = old.role;
+    p->r.seen_ms = old.seen_ms;
+    p->r.has_origin = old.has_origin;
+    memcpy(p->r.origin, old.origin, sizeof p->r.origin);
 }
 
 /* A record that an earlier run left of a peer that is configured no more. */
@@ -120,7 +124,7 @@ static int find_stale(void *ctx, slice name, slice value) {
         return 0;
     for (size_t i = 0; i < u->ps->n; i++)
         if (slice_eq(name, ecrdt_str(u->ps->p[i]->r.key))) {
-            recall_role(u->ps->p[i], value);
+            recall(u->ps->p[i], value);
             return 0;
         }
     memcpy(u->name, name.data, name.len);

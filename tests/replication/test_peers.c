@@ -128,11 +128,15 @@ static void old_records_are_purged(void **state) {
     assert_int_equal(stored(f), 2); /* it and "self" */
 }
 
-/* A core that this run has not met yet is known as one by its record. */
-static void a_role_is_recalled(void **state) {
+/* A core that this run has not met yet is known as one by its record, and when
+ * it was heard. */
+static void who_was_met_is_recalled(void **state) {
     struct fixture *f = *state;
     struct peer *p = add(f, 1, "host"), *q = add(f, 2, "host");
     p->r.role = q->r.role = PEER_CORE;
+    p->r.seen_ms = q->r.seen_ms = 70000;
+    p->r.has_origin = true;
+    memset(p->r.origin, 9, ORIGIN_SIZE);
     assert_code(1, peers_write(&f->ps, f->s, false, 1000, 77000));
     peers_free(&f->ps);
     p = add(f, 1, "host");
@@ -140,7 +144,11 @@ static void a_role_is_recalled(void **state) {
     q->r.links = 1; /* met: it has said what it is */
     assert_code(1, peers_write(&f->ps, f->s, false, 1000, 77000));
     assert_int_equal(p->r.role, PEER_CORE);
+    assert_int_equal(p->r.seen_ms, 70000);
+    assert_true(p->r.has_origin);
+    assert_int_equal(p->r.origin[ORIGIN_SIZE - 1], 9);
     assert_int_equal(q->r.role, PEER_EDGE);
+    assert_int_equal(q->r.seen_ms, 0);
 }
 
 int main(void) {
@@ -154,7 +162,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(old_records_are_purged, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(a_role_is_recalled, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_was_met_is_recalled, setup,
+                                        teardown),
     };
     return TEST_RUN(tests);
 }
