@@ -240,9 +240,9 @@ const struct verb verbs[] = {
     HEADING("The network"),
     {"peers", "", "", USE_READ, verb_peers, "", "who is in sync",
      "What the relay (edgecrdtd) of this store last wrote down: name, key,\n"
-     "role, who dials, state, events missing here and there, when last\n"
-     "seen, and why not. Exits 0 if the relay runs and all peers are in\n"
-     "sync, else 1.\n"
+     "role, who dials, state, events missing here and there (not known\n"
+     "without a link), when last seen, and why not. Exits 0 if the relay\n"
+     "runs and all peers are in sync, else 1.\n"
      "\n"
      "What the relay has counted since it started is shown too, as by stat:\n"
      "unknown keys refused, links closed for what came over them, large\n"
@@ -255,7 +255,8 @@ const struct verb verbs[] = {
      "ed25519:KEY@HOST[:PORT]...",
      "one round of replication, without a relay",
      "Connects to the peers, pushes and pulls, and ends when all are in\n"
-     "sync (exit 0) or after --timeout seconds (default 30; exit 1). --key\n"
+     "sync (exit 0) or after --timeout seconds (default 30; exit 1, or, if\n"
+     "no peer could be synced, why the first was not: 74, 76 or 77). --key\n"
      "is this node's key file (else $EDGECRDT_KEY). What counts as sent is\n"
      "durable at the peer.\n"},
     {"wait", "w", "HCPT", USE_WRITE, verb_wait,

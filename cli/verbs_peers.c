@@ -60,6 +60,12 @@ static bool peer_in_sync(const struct known *p, const struct peer_record *r) {
            !r->missing_there;
 }
 
+/* How much is missing is known of peers that are linked. */
+static bool lag_known(const struct known *p, const struct peer_record *r) {
+    return relay_runs(p) &&
+           (r->state == PEER_SYNCING || r->state == PEER_IN_SYNC);
+}
+
 static void relay_sentence(const struct known *p, char *out, size_t size) {
     const struct relay_record *r = &p->relay;
     char at[32];
@@ -202,15 +208,18 @@ static const char *short_key(char to[24], const char *key) {
 }
 
 static void human_peer(const struct known *p, const struct peer_record *r) {
-    char key[24], seen[32];
+    char key[24], seen[32], here[24] = "-", there[24] = "-";
     bool runs = relay_runs(p);
     ago(seen, p->now_ms, r->seen_ms);
-    printf("%-16.16s %-15s %-5s %-7s %-13s %9" PRIu64 " %9" PRIu64 "  %s\n",
+    if (lag_known(p, r)) {
+        snprintf(here, sizeof here, "%" PRIu64, r->missing_here);
+        snprintf(there, sizeof there, "%" PRIu64, r->missing_there);
+    }
+    printf("%-16.16s %-15s %-5s %-7s %-13s %9s %9s  %s\n",
            *r->name ? r->name : "-", short_key(key, r->key),
            r->has_origin ? peer_role_name(r->role) : "-",
            peer_direction_name(r->direction),
-           runs ? peer_state_name(r->state) : "no relay", r->missing_here,
-           r->missing_there, seen);
+           runs ? peer_state_name(r->state) : "no relay", here, there, seen);
     if (r->mismatches)
         printf("  audit: %" PRIu64 " of %" PRIu64 " comparisons found other "
                "content at the same clock; see the relay's log, and "
@@ -260,8 +269,10 @@ static void json_peer(struct cli *c, const struct known *p,
     out_bool(c, "in_sync", peer_in_sync(p, r));
     out_bool(c, "configured", r->configured);
     out_text(c, "origin", origin);
-    out_uint(c, "missing_here", r->missing_here);
-    out_uint(c, "missing_there", r->missing_there);
+    if (lag_known(p, r)) {
+        out_uint(c, "missing_here", r->missing_here);
+        out_uint(c, "missing_there", r->missing_there);
+    }
     out_uint(c, "since_ms", r->since_ms);
     out_uint(c, "seen_ms", r->seen_ms);
     out_uint(c, "updated_ms", r->updated_ms);

@@ -96,8 +96,14 @@ static void one_behind(void **state) {
     assert_int_equal(code, 1);
     assert_non_null(strstr(out, "syncing"));
     assert_non_null(strstr(out, " 17 "));
+    sh("% peers --json");
+    assert_int_equal(json_number(1, "missing_here"), 17);
     put_peer('C', PEER_REFUSED, 17, "its key is not known here");
+    sh("% peers --json");
+    assert_null(strstr(strstr(out, "peer-C"), "missing_"));
     sh("% peers");
+    assert_null(strstr(out, " 17 ")); /* it was so when there was a link */
+    assert_non_null(strstr(out, "        -         -  5 s ago"));
     assert_non_null(strstr(out, "error: its key is not known here"));
     sh("% --json");
     assert_int_equal(json_number(0, "peers"), 2);
