@@ -64,6 +64,11 @@ bool log_limit_pass(struct log_limit *l, const char *line, uint64_t now_ms,
     return true;
 }
 
+void log_limit_renew(struct log_limit *l) {
+    for (size_t i = 0; i < RELAY_LOG_KEYS; i++)
+        l->kind[i].burst = false;
+}
+
 static uint64_t clock_ms(clockid_t id) {
     struct timespec ts;
     clock_gettime(id, &ts);
@@ -99,5 +104,6 @@ static void sink(int level, const char *line, void *ctx) {
 void relay_log_open(int level) {
     with_time = !getenv("JOURNAL_STREAM");
     setvbuf(stderr, NULL, _IOLBF, 8192);
+    log_limit_renew(&limit);
     ecrdt_set_log(sink, NULL, level);
 }

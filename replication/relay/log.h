@@ -27,7 +27,11 @@ struct log_limit {
 bool log_limit_pass(struct log_limit *l, const char *line, uint64_t now_ms,
                     uint64_t *suppressed);
 
+/* Of each kind the next line appears. */
+void log_limit_renew(struct log_limit *l);
+
 /* Sends the library's log to standard error from now on; repeats change the
- * level. With times unless the journal adds them (JOURNAL_STREAM is set). */
+ * level, and what a new configuration leads to is told at once. With times
+ * unless the journal adds them (JOURNAL_STREAM is set). */
 void relay_log_open(int level);
 #endif

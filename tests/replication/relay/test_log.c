@@ -14,6 +14,11 @@ static void repeats_are_counted(void **state) {
     assert_true(log_limit_pass(&l, line, 1000 + RELAY_LOG_INTERVAL_MS, &n));
     assert_int_equal(n, 50);
     assert_true(log_limit_pass(&l, line, 1001 + RELAY_LOG_INTERVAL_MS, &n));
+    assert_false(log_limit_pass(&l, line, 1002 + RELAY_LOG_INTERVAL_MS, &n));
+    log_limit_renew(&l);
+    assert_true(log_limit_pass(&l, line, 1003 + RELAY_LOG_INTERVAL_MS, &n));
+    assert_int_equal(n, 1);
+    assert_false(log_limit_pass(&l, line, 1004 + RELAY_LOG_INTERVAL_MS, &n));
     assert_int_equal(n, 0);
 }
 
