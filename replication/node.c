@@ -379,6 +379,13 @@ bool node_drained(const struct node *n) {
     return true;
 }
 
+size_t node_away(const struct node *n) {
+    size_t away = 0;
+    for (size_t i = 0; i < n->peers.n; i++)
+        away += !n->peers.p[i]->gone && !n->peers.p[i]->link;
+    return away;
+}
+
 bool node_in_sync(const struct node *n) {
     if (!gossip_current(&n->gossip))
         return false;

@@ -102,6 +102,9 @@ void node_drain(struct node *n);
 /* Has every connected peer acknowledged all that the store holds? */
 bool node_drained(const struct node *n);
 
+/* How many configured peers are not connected. */
+size_t node_away(const struct node *n);
+
 /* Are all configured peers connected and in sync, by the newest commit? */
 bool node_in_sync(const struct node *n);
 

@@ -312,11 +312,21 @@ static void on_timer(void *ctx) {
         stop_now(r, "drain_timeout passed before all peers had everything");
 }
 
+/* All who are connected have everything. */
+static void stop_drained(struct relay *r) {
+    char why[80] = "drained";
+    size_t away = node_away(r->node);
+    if (away)
+        snprintf(why, sizeof why, "drained; %zu of %zu peers not connected",
+                 away, r->conf.n_peers);
+    stop_now(r, why);
+}
+
 static void worked(void *ctx) {
     struct relay *r = ctx;
     tell_status(r);
     if (r->draining && !r->stopping && node_drained(r->node))
-        stop_now(r, "drained");
+        stop_drained(r);
     if (r->stopping && node_idle(r->node))
         r->loop->t->stop(r->loop);
 }

@@ -110,4 +110,8 @@ check 'a second TERM ends it at once' logged core 'reason="second signal"' 2
 reap "${pid[core]}"
 check 'in order' [ $? = 0 ]
 unset 'pid[core]'
+kill -CONT "${pid[e2]}"
+stop e2
+check 'who was away at the end is told' \
+    logged e2 'reason="drained; 1 of 1 peers not connected"'
 finish
