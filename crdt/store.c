@@ -419,6 +419,8 @@ static ecrdt_store *share(ecrdt_store *s, const ecrdt_options *o) {
     }
     if (check_level(s->path, o->flags & LEVELS, s->durability) < 0)
         return NULL;
+    if (o->flags & ECRDT_CHECK && db_check_all(s->db) < 0)
+        return NULL;
     s->refs++;
     return s;
 }

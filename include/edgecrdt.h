@@ -171,8 +171,8 @@ typedef struct ecrdt_options {
 
 /* Opens the store in the folder path, creating it (one level) if need be.
  * opts may be NULL. A store that this process has open already is shared:
- * the same handle is returned and counts one more ecrdt_close(); flags and
- * limits must then agree with the first open (ECRDT_EINVAL if not).
+ * the same handle is returned and counts one more ecrdt_close(); RDONLY, level
+ * and max_bytes must then agree (ECRDT_EINVAL if not), the rest is the first's.
  * The caller closes the handle with ecrdt_close(). Any thread.
  * NULL on error: EINVAL, ENOENT, ERDONLY, EIO, EFULL, ECORRUPT, EVERSION,
  * ENOTSUP (network filesystem), EBUSY, ENOMEM. */

@@ -166,6 +166,10 @@ int db_cursor_del(struct db_cursor *c);
 
 /* ---- dbcheck.c ---- */
 
+/* Reads all pages as bytes; at an open before LMDB reads any but the meta
+ * pages. 0, ECRDT_ECORRUPT if LMDB must not read on, with the first finding. */
+int db_check_all(struct db *db);
+
 /* Reads every page of t's snapshot as bytes (see dbwalk.h); find gets each
  * finding as a line. 1 = LMDB may read it, 0 = it must not: a page is not what
  * it should be; < 0. *findings counts. */

@@ -80,10 +80,6 @@ static inline bool db_is_sound(const struct db *db, unsigned table) {
 /* Bytes of a finding of db_check_pages(); tables that have a name. */
 enum { DB_FINDING = 256, DB_NAMED = DB_TABLES - 1 };
 
-/* Reads all pages as bytes; to be called before LMDB reads any but the meta
- * pages. 0, ECRDT_ECORRUPT if LMDB must not read on, with the first finding. */
-int db_check_all(struct db *db);
-
 /* Bytes that LMDB may map behind the limit, for what may go past it. */
 enum { DB_BEHIND_LIMIT = 64 << 20 };
 

@@ -2,6 +2,7 @@
  * durability levels, and what is refused. */
 #include "crdt/store.h"
 #include "tests/crdt/kit.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -79,6 +80,44 @@ static void one_handle_per_store_and_process(void **state) {
     assert_true(strstr(ecrdt_errmsg(), "1 transaction") != NULL);
     ecrdt_abort(t);
     assert_ok(ecrdt_close(a));
+}
+
+/* In place, as a disk would: another bound of the nodes of each page that
+ * holds the text. */
+static void break_pages(const char *folder, const char *text) {
+    enum { PAGE = 4096, LOWER = 12 };
+    char file[600];
+    size_t len, n = strlen(text);
+    snprintf(file, sizeof file, "%s/data.mdb", folder);
+    char *b = file_read(file, &len), *p = b;
+    int fd = open(file, O_WRONLY);
+    while ((p = memmem(p, len - (size_t)(p - b), text, n)) != NULL) {
+        size_t page = (size_t)(p - b) / PAGE;
+        char lower = b[page * PAGE + LOWER] ^ 0x40;
+        assert_int_equal(pwrite(fd, &lower, 1, (off_t)(page * PAGE + LOWER)),
+                         1);
+        p = b + (page + 1) * PAGE;
+    }
+    close(fd);
+    free(b);
+}
+
+static void a_shared_open_checks_too(void **state) {
+    char key[16];
+    (void)state;
+    ecrdt_store *s = assert_handle(open_with(0, 0));
+    ecrdt_txn *t = assert_handle(ecrdt_write(s));
+    for (int i = 0; i < 400; i++) {
+        snprintf(key, sizeof key, "key-%03d", i);
+        assert_ok(ecrdt_reg_set(t, "b", ecrdt_str(key), ecrdt_str("found")));
+    }
+    assert_ok(ecrdt_commit(t));
+    assert_ptr_equal(open_with(0, ECRDT_CHECK), s);
+    break_pages(kit_path(0), "found");
+    refused(ECRDT_ECORRUPT, open_with(0, ECRDT_CHECK));
+    assert_ok(ecrdt_close(s));
+    assert_ok(ecrdt_close(s));
+    refused(ECRDT_ECORRUPT, open_with(0, ECRDT_CHECK));
 }
 
 static void a_level_is_fixed_at_creation(void **state) {
@@ -274,6 +313,7 @@ int main(void) {
         kit_test(options_are_checked),
         kit_test(options_may_grow),
         kit_test(one_handle_per_store_and_process),
+        kit_test(a_shared_open_checks_too),
         kit_test(a_level_is_fixed_at_creation),
         kit_test(data_outlives_the_handle),
         kit_test(an_ephemeral_store_of_another_boot_is_emptied),
