@@ -264,10 +264,10 @@ const struct verb verbs[] = {
      "wait until a write is there",
      "RECEIPT is what a verb that writes printed for --receipt, at whichever\n"
      "node. Waits until that write is visible in this store (--here, the\n"
-     "default), durable at a core (--core) or durable at K peers of this\n"
-     "node: exit 0. Exit 1 after --timeout seconds (default 30), and a\n"
-     "sentence says what is missing. Peers are asked through the relay of\n"
-     "this store. JSON: fulfilled.\n"},
+     "default), durable at a peer that is a core (--core) or durable at K\n"
+     "peers of this node: exit 0. Exit 1 after --timeout seconds (default\n"
+     "30), and a sentence says what is missing. Peers are asked through the\n"
+     "relay of this store. JSON: fulfilled.\n"},
     {"key", "w|w", "o", USE_NONE, verb_key, "gen [--out FILE] | pub [FILE]",
      "make a node key, or print its public half",
      "gen writes a new secret to --out FILE (mode 0600, must not exist;\n"

@@ -265,7 +265,7 @@ enum { ECRDT_HERE = 0, ECRDT_AT_CORE = -1 };
 
 /* Waits until the writes of a receipt, from whichever node, are
  *   ECRDT_HERE     visible in this store to transactions begun afterwards,
- *   ECRDT_AT_CORE  durable at a core (this node, if its relay is one),
+ *   ECRDT_AT_CORE  durable at a peer that is a core (on a core: here),
  *   k > 0          durable at k peers of this node,
  * for timeout_ms at most (0: one look). Peers are asked through the relay
  * that runs on this store; what an ecrdt_sync_once() has seen of this store's
