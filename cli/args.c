@@ -268,16 +268,16 @@ static void count_operands(const struct verb *v, int *min, int *max) {
 }
 
 static int bad_count(const struct cli *c, const char *extra) {
+    const struct verb *v = c->verb;
+    const char *store = v->use == USE_NONE ? "" : " -s DIR";
     if (extra)
         return stop(out_error(EXIT_USAGE,
                               "%s: \"%s\" is one operand too many; usage: "
-                              "edgecrdt -s DIR %s %s",
-                              c->verb->name, extra, c->verb->name,
-                              c->verb->usage));
+                              "edgecrdt%s %s %s",
+                              v->name, extra, store, v->name, v->usage));
     return stop(out_error(EXIT_USAGE,
-                          "%s: an operand is missing; usage: edgecrdt -s "
-                          "DIR %s %s",
-                          c->verb->name, c->verb->name, c->verb->usage));
+                          "%s: an operand is missing; usage: edgecrdt%s %s %s",
+                          v->name, store, v->name, v->usage));
 }
 
 /* Takes the operands, and options wherever no operand must stand: a value

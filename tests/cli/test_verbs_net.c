@@ -37,6 +37,7 @@ static void bad_keys_are_refused(void **state) {
     expect_error(65, "key gen", "echo nonsense | @ key pub");
     expect_error(65, "key gen", "@ key pub");
     expect_error(66, "nowhere", "@ key pub nowhere");
+    expect_error(64, "usage: edgecrdt key gen", "@ key");
     expect_error(64, "chmod 600", "chmod 644 k3 && @ key pub k3");
     expect_error(64, "gen or pub", "@ key sign");
     expect_error(64, "operand", "@ key");
