@@ -56,9 +56,27 @@ static int code_of_errno(int errnum) {
     }
 }
 
+/* What to do, where the system's words do not tell. */
+static const char *remedy_of_errno(int errnum) {
+    switch (errnum) {
+    case EACCES:
+        return "; whoever runs this needs the right to it, as its owner or by "
+               "its group";
+    case EROFS:
+        return "; mount it for writing, or open the store with ECRDT_RDONLY";
+    case ENOSPC:
+    case EDQUOT:
+        return "; free space there";
+    case EMFILE:
+        return "; raise the limit on open files";
+    default:
+        return "";
+    }
+}
+
 int err_errno(int errnum, const char *what, const char *path) {
-    return err_set(code_of_errno(errnum), "%s %s: %s", what, path,
-                   strerror(errnum));
+    return err_set(code_of_errno(errnum), "%s %s: %s%s", what, path,
+                   strerror(errnum), remedy_of_errno(errnum));
 }
 
 int ecrdt_errcode(void) {

@@ -17,7 +17,7 @@ int err_null(const char *call);
 /* ENOMEM with the size that was asked for. */
 int err_nomem(size_t size_bytes);
 
-/* EIO, EFULL, ENOMEM or ENOENT by errno, with the sentence "what path:
- * strerror". */
+/* EIO, EFULL, ENOMEM, ENOENT, ... by errno, with the sentence "what path:
+ * strerror" and, where that does not tell it, what to do. */
 int err_errno(int errnum, const char *what, const char *path);
 #endif
