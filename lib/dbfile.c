@@ -219,7 +219,7 @@ int dbfile_check(const char *path, unsigned tables, const char *const *soon) {
     struct file f;
     struct look_for what = {.tables = tables, .soon = soon};
     snprintf(name, sizeof name, "%s/data.mdb", path);
-    f.fd = open(name, O_RDONLY | O_CLOEXEC);
+    f.fd = open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (f.fd < 0)
         return errno == ENOENT ? 0 : err_errno(errno, "cannot read", name);
     /* Of a cold file the beginning at once, where roots often are, and else

@@ -222,6 +222,11 @@ static void foreign_files_are_refused(void **state) {
     assert_int_equal(len, sizeof junk); /* and left alone */
     assert_memory_equal(now, junk, sizeof junk);
     free(now);
+    assert_int_equal(mkdir(kit_path(2), 0700), 0);
+    assert_int_equal(mkfifo(path_join(kit_path(2), "data.mdb"), 0600), 0);
+    alarm(10); /* an open that waits for its other end */
+    refused(ECRDT_ECORRUPT, open_with(2, 0));
+    alarm(0);
     file_write(kit_path(1), "x", 1); /* a file, not a folder */
     assert_null(open_with(1, 0));
     assert_true(ecrdt_errcode() < 0);
