@@ -12,10 +12,11 @@ extern "C" {
 typedef struct ecrdt_sync_conf {
     size_t size;          /* sizeof(ecrdt_sync_conf)                       */
     const char *key_file; /* the node key ("edgecrdt key gen"); required   */
-    const char *realm;    /* name both sides must share; NULL = "default"  */
+    const char *realm;    /* both sides must share it, 1 to 64 bytes; NULL =
+                             "default"                                     */
     const char *const *peers; /* "ed25519:KEY@host:port"; at least one     */
     size_t npeers;
-    const char *name; /* shown by peers; NULL = the host's name        */
+    const char *name; /* shown by peers, at most 64 bytes; NULL = the host's */
 } ecrdt_sync_conf;
 #define ECRDT_SYNC_CONF_INIT                                                   \
     { sizeof(ecrdt_sync_conf), NULL, NULL, NULL, 0, NULL }

@@ -206,8 +206,21 @@ static void fill_self(struct node *n) {
     self->running = true;
 }
 
+/* The host's name, which stands for none, may be empty. */
+static int check_names(const struct node_conf *conf) {
+    size_t realm = strlen(conf->realm), name = strlen(conf->name);
+    if (realm >= 1 && realm <= PEER_NAME_MAX && name <= PEER_NAME_MAX)
+        return ECRDT_OK;
+    return err_set(ECRDT_EINVAL,
+                   "a realm has 1 to %d bytes and a node's name at most as "
+                   "many, these have %zu and %zu",
+                   PEER_NAME_MAX, realm, name);
+}
+
 int node_open(const struct node_conf *conf, struct loop *loop,
               struct node **out) {
+    if (check_names(conf) < 0)
+        return ECRDT_EINVAL;
     struct node *n = alloc_zeroed(1, sizeof *n);
     if (!n)
         return ECRDT_ENOMEM;

@@ -106,6 +106,15 @@ static void arguments_are_checked(void **state) {
     conf.npeers = 1;
     assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 0, NULL));
     assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 100, &r));
+    char name[300] = "";
+    conf.realm = name; /* neither empty nor cut off in silence */
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 100, NULL));
+    memset(name, 'r', sizeof name - 1);
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 100, NULL));
+    conf.realm = NULL;
+    conf.name = name;
+    assert_code(ECRDT_EINVAL, ecrdt_sync_once(c->s, &conf, 100, NULL));
+    conf.name = NULL;
     conf.key_file = "/nonexistent";
     assert_code(ECRDT_ENOENT, ecrdt_sync_once(c->s, &conf, 100, NULL));
     conf.npeers = 1000;
