@@ -199,11 +199,11 @@ int db_stat(struct db *db, struct db_stat *out) {
     rc = mdb_env_info(db->env, &info);
     if (!rc)
         mdb_reader_list(db->env, note_reader, out);
+    out->bytes_max = db->limit;
     db_map_leave(db);
     if (rc)
         return db_fail(db, rc, "cannot inspect");
     out->bytes_used = (info.me_last_pgno + 1) * (uint64_t)db->page_size;
-    out->bytes_max = db->limit;
     out->last_txn = info.me_last_txnid;
     out->cleared_readers = db->cleared;
     return ECRDT_OK;

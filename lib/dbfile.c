@@ -242,6 +242,14 @@ int dbfile_check_root(const char *path, int fd, const char *table) {
     return report(look(&f, &what), &f, name);
 }
 
+uint64_t dbfile_map_bytes(int fd) {
+    struct file f;
+    f.fd = fd;
+    if (read_metas(&f) != SOUND)
+        return 0;
+    return f.meta[f.meta[1].txn > f.meta[0].txn].mapsize;
+}
+
 /* ---- lock.mdb -------------------------------------------------------------
  */
 

@@ -15,6 +15,10 @@ int dbfile_check(const char *path, unsigned tables, const char *const *soon);
  * page of a table, or with NULL of that of the free pages: 1, or < 0. */
 int dbfile_check_root(const char *path, int fd, const char *table);
 
+/* The size of the map that the newest commit asks for; 0 if it cannot be read,
+ * or is just being written. */
+uint64_t dbfile_map_bytes(int fd);
+
 /* Makes path/lock.mdb, if need be, with disk blocks for all its reader slots:
  * LMDB maps it sparse, and on a full disk the first touch would be SIGBUS. */
 int dbfile_make_lock(const char *path, uint32_t mode, uint32_t readers,

@@ -10,6 +10,10 @@
  * small commit rewrites is free again two commits later: that is no room. */
 enum { LITTLE_ROOM = 1 << 20, REWRITTEN = 128 << 10 };
 
+/* For transactions of this process to end when the limit was raised; the next
+ * write tries again. */
+enum { RAISED_WAIT_MS = 100 };
+
 int db_map_enter(struct db *db) {
     gate_enter(&db->gate);
     if (!db->unmapped)
@@ -25,15 +29,21 @@ void db_map_leave(struct db *db) {
     gate_leave(&db->gate);
 }
 
-int db_map_adopt(struct db *db) {
-    if (!gate_shut(&db->gate, db->wait_ms))
-        return err_set(ECRDT_EBUSY,
-                       "store %s was grown by another process and this one "
-                       "must map it anew: end its open transactions",
-                       db->path);
+static bool map_anew(struct db *db, uint32_t wait_ms) {
+    if (!gate_shut(&db->gate, wait_ms))
+        return false;
     db_env_remap(db);
     gate_open(&db->gate);
-    return ECRDT_OK;
+    return true;
+}
+
+int db_map_adopt(struct db *db) {
+    if (map_anew(db, db->wait_ms))
+        return ECRDT_OK;
+    return err_set(ECRDT_EBUSY,
+                   "store %s was grown by another process and this one "
+                   "must map it anew: end its open transactions",
+                   db->path);
 }
 
 int db_room_keep(struct db *db, uint64_t more) {
@@ -77,12 +87,21 @@ bool db_low_take(struct db_low *low, size_t size, size_t page_size) {
     return false;
 }
 
-/* Room on the disk and below the limit: bytes behind the last page. */
-static uint64_t room_behind(struct db *db) {
+/* Has another process raised the limit that we go by? Inside the gate. */
+static bool limit_was_raised(struct db *db) {
+    return !db->max_bytes &&
+           dbfile_map_bytes(db_env_fd(db)) > db->limit + DB_BEHIND_LIMIT;
+}
+
+/* Room on the disk and below the limit: bytes behind the last page. If that is
+ * little, *raised says whether there is another limit now. */
+static uint64_t room_behind(struct db *db, bool *raised) {
+    *raised = false;
     if (db_map_enter(db) < 0)
         return 0;
     uint64_t used = db_env_used(db);
     uint64_t room = used < db->limit ? db->limit - used : 0;
+    *raised = room < LITTLE_ROOM && limit_was_raised(db);
     if (db->disk_full && db_room_keep(db, DBFILE_RESERVE) < 0)
         room = 0;
     db_map_leave(db);
@@ -101,7 +120,10 @@ uint64_t db_free_bytes(struct db *db) {
 }
 
 uint64_t db_room_left(struct db *db, struct db_low **low) {
-    uint64_t room = room_behind(db);
+    bool raised;
+    uint64_t room = room_behind(db, &raised);
+    if (raised && map_anew(db, RAISED_WAIT_MS))
+        room = room_behind(db, &raised);
     *low = NULL;
     if (room >= LITTLE_ROOM)
         return room;

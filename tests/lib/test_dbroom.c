@@ -1,5 +1,5 @@
-/* test_dbroom.c: on a full disk new data is refused, and what may use the
- * reserve goes on: deletes, until there is room again. */
+/* test_dbroom.c: on a full disk, or at the limit, new data is refused, and what
+ * may use the reserve goes on: deletes, until there is room again. */
 #include "tests/lib/scratch.h"
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -172,11 +172,51 @@ static void opened_on_a_full_disk(void **state) {
 
 #define with_disk(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- the limit -----------------------------------------------------------
+ */
+
+enum { RAISED = 64 << 20 };
+
+static int raise_limit(void *arg) {
+    struct db_conf larger = kit_conf;
+    struct db *db;
+    larger.max_bytes = RAISED;
+    must(db_open(&db, arg, &larger) == 0);
+    must(kit_put(db, DB_META, "m", 'm', 4) == 0);
+    db_close(db);
+    return 0;
+}
+
+/* A process whose store is full goes on when another one raises the limit, as
+ * soon as none of its transactions needs the map as it is. */
+static void limit_is_raised_by_others(void **state) {
+    (void)state;
+    struct db_conf as_file = kit_conf;
+    struct db_stat st;
+    int n = 0, rc;
+    as_file.max_bytes = 0;
+    db_close(kit_open(dir, &kit_conf));
+    struct db *db = kit_open(dir, &as_file);
+    while ((rc = kit_put(db, DB_ITEMS, key_no(n), 'x', 200000)) == 0)
+        n++;
+    assert_code(ECRDT_EFULL, rc);
+    kit_says("max_bytes of 16777216");
+    assert_int_equal(kit_child(raise_limit, (void *)(uintptr_t)dir), 0);
+    struct db_txn *t = kit_begin(db, false);
+    assert_code(ECRDT_EFULL, kit_put(db, DB_ITEMS, "more", 'x', 200000));
+    db_abort(t);
+    for (int i = 0; i < n; i++)
+        assert_ok(kit_put(db, DB_ITEMS, key_no(n + i), 'x', 200000));
+    assert_ok(db_stat(db, &st));
+    assert_int_equal(st.bytes_max, RAISED);
+    check_all(db, 0, 2 * n, 200000);
+    db_close(db);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        with_disk(disk_is_filled_by_us),
-        with_disk(disk_is_filled_by_others),
-        with_disk(nothing_can_be_made),
+        with_folder(limit_is_raised_by_others), with_disk(disk_is_filled_by_us),
+        with_disk(disk_is_filled_by_others),    with_disk(nothing_can_be_made),
         with_disk(opened_on_a_full_disk),
     };
     return TEST_RUN(tests);
