@@ -5,6 +5,10 @@
 #define CRDT_REPLICA_H
 #include "crdt/ranges.h"
 
+/* What each public call on a store begins with: EINVAL for NULL, EFORK in a
+ * child of the process that opened s, with a sentence. */
+int store_check(ecrdt_store *s, const char *call);
+
 /* Begins a transaction; a write one waits lock_timeout_ms for the writer
  * lock (0 = only if it is free at once), else ECRDT_EBUSY with a sentence
  * that names the holder. Ended by ecrdt_commit() or ecrdt_abort(). */

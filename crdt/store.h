@@ -101,9 +101,6 @@ struct ecrdt_txn {
 
 /* ---- store.c ---- */
 
-/* EFORK, with a sentence, in a child of the process that opened s. */
-int store_check(ecrdt_store *s, const char *call);
-
 /* The lock whose count of exposures s takes part in; NULL if nobody can write
  * to this store. A read-only handle opens it now. */
 int store_exposing(ecrdt_store *s, struct os_lock **out);

@@ -222,9 +222,9 @@ static void restore_sigpipe(const sigset_t *old) {
 int ecrdt_sync_once(ecrdt_store *s, const ecrdt_sync_conf *conf, int timeout_ms,
                     ecrdt_sync_report *report) {
     struct identity self;
-    if (!s)
-        return err_null("ecrdt_sync_once");
-    int rc = check_conf(conf, timeout_ms, report);
+    int rc = store_check(s, "ecrdt_sync_once()");
+    if (!rc)
+        rc = check_conf(conf, timeout_ms, report);
     if (!rc)
         rc = crypto_init();
     if (!rc)

@@ -1,6 +1,7 @@
 /* test_sync_once.c: the public call against a node in another thread, and all
  * that can be wrong with its arguments and peers. */
 #include "edgecrdt_sync.h"
+#include "tests/lib/kit.h"
 #include "tests/replication/core.h"
 #include <signal.h>
 
@@ -141,6 +142,20 @@ static void the_process_is_left_alone(void **state) {
     free(status);
 }
 
+/* In a child it would use the parent's reader slots and map. */
+static int sync_in_child(void *arg) {
+    struct core *c = arg;
+    const char *peers[] = {c->peer};
+    ecrdt_sync_report r;
+    must(sync_peers(c, peers, 1, 300, &r) == ECRDT_EFORK);
+    must(strstr(ecrdt_errmsg(), "ecrdt_sync_once(): store "));
+    return 0;
+}
+
+static void a_store_does_not_cross_fork(void **state) {
+    assert_int_equal(kit_child(sync_in_child, *state), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         with_core(the_process_is_left_alone),
@@ -149,6 +164,7 @@ int main(void) {
         with_core(a_silent_peer_is_a_deadline),
         with_core(a_refusal_ends_it_early),
         with_core(arguments_are_checked),
+        with_core(a_store_does_not_cross_fork),
     };
     return TEST_RUN(tests);
 }
