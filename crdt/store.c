@@ -7,9 +7,10 @@
 #include "lib/log.h"
 #include "lib/mutant.h"
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
-
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ enum {
     DEFAULT_READERS = 4096,
     DEFAULT_LOCK_MS = 5000,
     DEFAULT_MODE = 02770,
+    PATH_MOST = 3900, /* bytes of the folder's path; names of files follow */
     LEVELS = ECRDT_FULL | ECRDT_RELAXED | ECRDT_EPHEMERAL,
     ALL_FLAGS = ECRDT_RDONLY | ECRDT_NOCREATE | ECRDT_CHECK | LEVELS
 };
@@ -433,10 +435,15 @@ static ecrdt_store *find_open(const struct stat *st) {
     return NULL;
 }
 
+/* The guard, the wake file and more are looked up by path as long as the store
+ * is open: from whichever working folder. */
 static ecrdt_store *open_locked(const char *path, ecrdt_options *o) {
+    char whole[PATH_MAX];
     struct stat st;
     if (open_folder(path, o) < 0)
         return NULL;
+    if (realpath(path, whole) && strlen(whole) <= PATH_MOST)
+        path = whole;
     if (stat(path, &st)) {
         err_errno(errno, "cannot look at", path);
         return NULL;
@@ -469,9 +476,10 @@ static void guard_forks(void) {
 
 ecrdt_store *ecrdt_open(const char *path, const ecrdt_options *opts) {
     ecrdt_options o;
-    if (!path || !*path || strlen(path) > 3900) {
-        err_set(ECRDT_EINVAL, "ecrdt_open() needs the path of a folder, of 1 "
-                              "to 3900 bytes");
+    if (!path || !*path || strlen(path) > PATH_MOST) {
+        err_set(ECRDT_EINVAL,
+                "ecrdt_open() needs the path of a folder, of 1 to %d bytes",
+                PATH_MOST);
         return NULL;
     }
     if (read_options(opts, &o) < 0 || crypto_init() < 0)

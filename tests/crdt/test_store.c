@@ -120,6 +120,37 @@ static void a_shared_open_checks_too(void **state) {
     refused(ECRDT_ECORRUPT, open_with(0, ECRDT_CHECK));
 }
 
+/* The store "s" of the working folder, written to from another one. */
+static ecrdt_node write_from(const char *elsewhere) {
+    ecrdt_node id;
+    ecrdt_store *s = assert_handle(ecrdt_open("s", NULL));
+    assert_int_equal(chdir(elsewhere), 0);
+    ecrdt_txn *t = ecrdt_auto(s);
+    assert_ok(ecrdt_reg_set(t, "b", ECRDT_STR("k"), ECRDT_STR("v")));
+    ecrdt_abort(t);
+    assert_ok(ecrdt_node_id(s, &id));
+    assert_ok(ecrdt_close(s));
+    return id;
+}
+
+/* Neither store is taken for the other, or for a copy. */
+static void the_working_folder_may_change(void **state) {
+    (void)state;
+    const char *folder[] = {kit_path(0), kit_path(1)};
+    ecrdt_node was[2], is;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mkdir(folder[i], 0700), 0);
+        assert_int_equal(chdir(folder[i]), 0);
+        was[i] = write_from(folder[i]);
+    }
+    assert_int_equal(chdir(folder[0]), 0);
+    for (int i = 0; i < 4; i++) {
+        is = write_from(folder[(i + 1) % 2]);
+        assert_memory_equal(&is, &was[i % 2], sizeof is);
+    }
+    assert_int_equal(chdir("/"), 0); /* from where it is removed */
+}
+
 static void a_level_is_fixed_at_creation(void **state) {
     (void)state;
     static const uint32_t levels[] = {ECRDT_FULL, ECRDT_RELAXED,
@@ -319,6 +350,7 @@ int main(void) {
         kit_test(options_may_grow),
         kit_test(one_handle_per_store_and_process),
         kit_test(a_shared_open_checks_too),
+        kit_test(the_working_folder_may_change),
         kit_test(a_level_is_fixed_at_creation),
         kit_test(data_outlives_the_handle),
         kit_test(an_ephemeral_store_of_another_boot_is_emptied),
