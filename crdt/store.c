@@ -482,13 +482,14 @@ ecrdt_store *ecrdt_open(const char *path, const ecrdt_options *opts) {
                 PATH_MOST);
         return NULL;
     }
-    if (read_options(opts, &o) < 0 || crypto_init() < 0)
+    if (read_options(opts, &o) < 0)
         return NULL;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, guard_forks);
     alloc_freeze();
     pthread_mutex_lock(&table_gate);
-    ecrdt_store *s = open_locked(path, &o);
+    /* In here, since libsodium takes a lock of its own. */
+    ecrdt_store *s = crypto_init() < 0 ? NULL : open_locked(path, &o);
     pthread_mutex_unlock(&table_gate);
     return s;
 }

@@ -1,7 +1,6 @@
 /* sync_once.c: ecrdt_sync_once(): a node on a private loop that lives until
  * its peers are in sync. */
 #include "edgecrdt_sync.h"
-#include "lib/crypto.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "replication/node.h"
@@ -225,8 +224,6 @@ int ecrdt_sync_once(ecrdt_store *s, const ecrdt_sync_conf *conf, int timeout_ms,
     int rc = store_check(s, "ecrdt_sync_once()");
     if (!rc)
         rc = check_conf(conf, timeout_ms, report);
-    if (!rc)
-        rc = crypto_init();
     if (!rc)
         rc = identity_load(&self, conf->key_file);
     if (rc < 0)

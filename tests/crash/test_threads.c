@@ -2,6 +2,7 @@
  * meanwhile; also for `make tsan`. */
 #include "tests/crash/scratch.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 enum { THREADS = 4, ROUNDS = 150 };
@@ -137,11 +138,46 @@ static void fork_beside_threads(void **state) {
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* On one processor, so that fork() comes at any instruction of an open. */
+static void *open_in_vain(void *arg) {
+    while (!stop)
+        must(!ecrdt_open(arg, NULL));
+    return NULL;
+}
+
+static int open_nothing_in_child(void *arg) {
+    must(!ecrdt_open(arg, NULL) && ecrdt_errcode() == ECRDT_ENOENT);
+    return 0;
+}
+
+static void fork_inside_an_open(void **state) {
+    (void)state;
+    enum { FORKS = 500, OPENERS = 3 };
+    char nowhere[] = "/nonexistent/none/s";
+    cpu_set_t all, one;
+    pthread_t thread[OPENERS];
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    stop = false;
+    for (int i = 0; i < OPENERS; i++)
+        assert_int_equal(
+            pthread_create(&thread[i], NULL, open_in_vain, nowhere), 0);
+    for (int i = 0; i < FORKS; i++)
+        assert_int_equal(kit_child(open_nothing_in_child, nowhere), 0);
+    stop = true;
+    for (int i = 0; i < OPENERS; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         with_store(one_handle_many_threads),
         with_store(verify_beside_commits),
         with_store(fork_beside_threads),
+        with_store(fork_inside_an_open),
     };
     return TEST_RUN(tests);
 }
