@@ -204,8 +204,24 @@ static int copy_to(ecrdt_txn *t, void *ctx) {
     return db_copy(t->db, ctx, &conf, keep);
 }
 
+/* To a folder that nobody else fills meanwhile. */
+static int back_up(ecrdt_store *s, const char *path) {
+    ecrdt_txn *t;
+    int rc = os_folder_empty(path);
+    if (rc == 0)
+        return err_set(ECRDT_EINVAL,
+                       "cannot back up to %s: the folder is not empty", path);
+    if (rc == 1)
+        rc = replica_expose(s, &t); /* a restored copy shows its heads */
+    if (rc < 0)
+        return rc;
+    rc = copy_to(t, (void *)(uintptr_t)path);
+    ecrdt_abort(t);
+    return rc < 0 ? rc : os_sync_folder(path);
+}
+
 int ecrdt_backup(ecrdt_store *s, const char *path) {
-    int rc = store_check(s, "ecrdt_backup()");
+    int fd, rc = store_check(s, "ecrdt_backup()");
     if (rc < 0)
         return rc;
     if (!path || !*path || strlen(path) > 3900)
@@ -214,16 +230,10 @@ int ecrdt_backup(ecrdt_store *s, const char *path) {
     bool made;
     rc = os_make_folder(path, 0700, &made);
     if (rc == ECRDT_OK)
-        rc = os_folder_empty(path);
-    if (rc == 0)
-        return err_set(ECRDT_EINVAL,
-                       "cannot back up to %s: the folder is not empty", path);
-    ecrdt_txn *t;
-    if (rc == 1)
-        rc = replica_expose(s, &t); /* a restored copy shows its heads */
-    if (rc == ECRDT_OK) {
-        rc = copy_to(t, (void *)(uintptr_t)path);
-        ecrdt_abort(t);
-    }
-    return rc < 0 ? rc : os_sync_folder(path);
+        rc = os_claim_folder(path, &fd);
+    if (rc < 0)
+        return rc;
+    rc = back_up(s, path);
+    close(fd);
+    return rc;
 }

@@ -193,7 +193,7 @@ ECRDT_API int ecrdt_flush(ecrdt_store *s);
 
 /* Copies the store, while in use, to the new folder path (must not exist or
  * be empty). The copy has no identity: opened, it becomes a replica of its
- * own that knows all this one knew. EIO, EFULL, EINVAL. */
+ * own that knows all this one knew. EIO, EFULL, EINVAL, EBUSY. */
 ECRDT_API int ecrdt_backup(ecrdt_store *s, const char *path);
 
 /* Takes what begins with prefix (0 to 192 bytes) out of a bucket, as if it had

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -173,6 +174,19 @@ int os_folder_empty(const char *path) {
         entries += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
     closedir(d);
     return entries == 0;
+}
+
+int os_claim_folder(const char *path, int *fd) {
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0)
+        return err_errno(errno, "cannot open the folder", path);
+    if (!flock(*fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+        return ECRDT_OK; /* not every filesystem can */
+    close(*fd);
+    return err_set(ECRDT_EBUSY,
+                   "the folder %s is being written by another call or "
+                   "process: let it end, or name another folder",
+                   path);
 }
 
 int os_sync_folder(const char *path) {

@@ -41,6 +41,10 @@ const char *os_network_filesystem(uint32_t magic);
 /* 1 if the folder has no entries, 0 if it has, < 0 an error. */
 int os_folder_empty(const char *path);
 
+/* Claims a folder to fill it, for one at a time until close(*fd); ECRDT_EBUSY
+ * if somebody has. */
+int os_claim_folder(const char *path, int *fd);
+
 /* Makes the entries of a folder durable. */
 int os_sync_folder(const char *path);
 

@@ -133,6 +133,23 @@ static void refused_targets(void **state) {
 }
 
 /* Read-only handles make copies, too; a copy may be read where it lies. */
+/* Two into one folder would write into each other's file. */
+static void one_backup_at_a_time(void **state) {
+    (void)state;
+    int fd;
+    uint64_t commits = 0;
+    ecrdt_store *s = assert_handle(crash_open(store, 0));
+    assert_ok(crash_set(s, "k", "v"));
+    assert_int_equal(mkdir(copy, 0700), 0);
+    assert_ok(os_claim_folder(copy, &fd));
+    assert_code(ECRDT_EBUSY, ecrdt_backup(s, copy));
+    kit_says("another call");
+    close(fd);
+    assert_ok(ecrdt_backup(s, copy));
+    assert_ok(ecrdt_close(s));
+    check_copy(&commits);
+}
+
 static void backup_by_a_reader(void **state) {
     (void)state;
     ecrdt_store *s = assert_handle(crash_open(store, 0));
@@ -152,6 +169,7 @@ int main(void) {
         with_store(backup_while_others_write),
         with_store(copy_is_a_replica_of_its_own),
         with_store(refused_targets),
+        with_store(one_backup_at_a_time),
         with_store(backup_by_a_reader),
     };
     return TEST_RUN(tests);
