@@ -55,6 +55,11 @@ int db_env_make_tables(struct db *db);
  * this process cannot have (see db_begin()), < 0. */
 int db_env_find_tables(struct db *db, bool write);
 
+/* Frees the reader slots of a process that had our pid and was killed, as in a
+ * container that is started anew: to LMDB they are our own, and it frees those
+ * when it closes. Before anything is read through db, which is opened again. */
+int db_env_free_own_slots(struct db *db, const struct db_conf *conf);
+
 /* Takes over the size of the map that another process has written; after a
  * failure LMDB has no map at all. */
 void db_env_remap(struct db *db);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* NULL: LMDB's main database, which also has a record of each table. */
@@ -172,6 +173,23 @@ uint32_t db_clear_readers(struct db *db) {
     int dead = 0;
     mdb_reader_check(db->env, &dead);
     return dead > 0 ? (uint32_t)dead : 0;
+}
+
+static int count_own(const char *line, void *ctx) {
+    unsigned *n = ctx;
+    *n += strtol(line, NULL, 10) == getpid(); /* 0 in the header */
+    return 0;
+}
+
+int db_env_free_own_slots(struct db *db, const struct db_conf *conf) {
+    unsigned n = 0;
+    mdb_reader_list(db->env, count_own, &n);
+    int rc = n ? db_env_find_tables(db, false) : 0;
+    if (rc <= 0) /* 0: they are of another PID namespace, and in use */
+        return rc;
+    db_env_close(db);
+    db->cleared += n;
+    return db_env_open(db, db->path, conf);
 }
 
 /* mdb_reader_list() tells only text: "pid thread txnid" a line, "-" for no

@@ -81,6 +81,8 @@ static int open_files(struct db *db, const struct db_conf *conf) {
         rc = db_env_open(db, db->path, conf);
     if (rc >= 0 && conf->check)
         rc = db_check_all(db);
+    if (rc >= 0)
+        rc = db_env_free_own_slots(db, conf);
     if (rc < 0)
         return rc;
     db->cleared += db_clear_readers(db);

@@ -246,6 +246,46 @@ static void equal_pids_in_two_namespaces(void **state) {
     assert_ok(ecrdt_close(s));
 }
 
+static int die_in_namespace(void *arg) {
+    (void)arg;
+    new_namespace(77);
+    ecrdt_store *s = crash_open(store, 0);
+    must(s && ecrdt_read(s));
+    return 9; /* nothing is closed */
+}
+
+static int again_in_namespace(void *arg) {
+    (void)arg;
+    new_namespace(77);
+    for (int i = 0; i < 2; i++) {
+        ecrdt_store *s = crash_open(store, i ? ECRDT_RDONLY : ECRDT_CHECK);
+        must(s);
+        ecrdt_stats st = crash_stats(s);
+        must(st.oldest_reader_pid == 0 && st.readers == 1); /* the other's */
+        must(st.cleared_readers == !i);
+        must(crash_has(s, "k", "v"));
+        must(ecrdt_close(s) == 0);
+    }
+    return 0;
+}
+
+/* A container whose process has died in a snapshot is started anew, while
+ * another process keeps the store open: the snapshot must not stay. */
+static void equal_pids_one_after_the_other(void **state) {
+    (void)state;
+    if (geteuid())
+        skip();
+    ecrdt_store *s = make(0);
+    ecrdt_txn *a = ecrdt_auto(s); /* its slot is that of this process */
+    ecrdt_slice v;
+    assert_int_equal(ecrdt_reg_get(a, "b", ECRDT_STR("k"), &v, NULL), 1);
+    assert_int_equal(kit_child(die_in_namespace, NULL), 9);
+    assert_int_equal(kit_child(again_in_namespace, NULL), 0);
+    assert_int_equal(ecrdt_reg_get(a, "b", ECRDT_STR("k"), &v, NULL), 1);
+    ecrdt_abort(a);
+    assert_ok(ecrdt_close(s));
+}
+
 /* ---- another boot ---------------------------------------------------------
  */
 
@@ -388,6 +428,7 @@ int main(void) {
         with_open_folder(set_group_of_the_folder),
         with_open_folder(filesystem_without_space),
         with_open_folder(equal_pids_in_two_namespaces),
+        with_open_folder(equal_pids_one_after_the_other),
         with_open_folder(ephemeral_of_another_boot),
         with_open_folder(others_do_not_mind_another_boot),
         with_open_folder(fork_with_a_snapshot),
