@@ -19,7 +19,8 @@ static _Noreturn void die(const char *what, const char *on) {
 #ifdef __SANITIZE_THREAD__
 /* A fork() in a write transaction takes the gate that opens hold, and an open
  * takes a writer lock: but it waits for that for a time only. */
-const char *__tsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *
+__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void) {
     return "deadlock:gate_take\n";
 }
