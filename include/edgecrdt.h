@@ -179,9 +179,9 @@ typedef struct ecrdt_options {
 ECRDT_API ecrdt_store *ecrdt_open(const char *path, const ecrdt_options *opts);
 
 /* Closes one open of the store and frees it at the last. All transactions
- * must be ended before (else ECRDT_EBUSY and the store stays open). NULL is
- * fine: it returns this thread's ecrdt_errcode(), so the result of a program
- * whose open failed is right. */
+ * must be ended before (else ECRDT_EBUSY and the store stays open), and calls
+ * of other threads on it have returned. NULL is fine: it returns this thread's
+ * ecrdt_errcode(), so the result of a program whose open failed is right. */
 ECRDT_API int ecrdt_close(ecrdt_store *s);
 
 /* Writes the origin id of this store's present incarnation to *out. */
