@@ -1,6 +1,7 @@
 /* main.c: the program edgecrdt: reads the call, opens the store as the verb
  * asks, runs the verb, and ends with its exit code. */
 #include "cli/verbs.h"
+#include <signal.h>
 #include <stdlib.h>
 
 static int open_store(struct cli *c) {
@@ -50,6 +51,7 @@ static int run(struct cli *c) {
 
 int main(int argc, char **argv) {
     struct cli c = {.store = getenv("EDGECRDT_STORE")};
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error like others */
     int code = args_parse(&c, argc, argv) - 1;
     if (code < 0) {
         if (!c.verb && !c.store)

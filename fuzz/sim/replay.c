@@ -1,6 +1,7 @@
 /* replay.c: the verb replay: one seed, or the steps of a file. */
 #include "fuzz/sim/one.h"
 #include "lib/err.h"
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 
@@ -14,8 +15,10 @@ static int usage(void) {
 
 int plan_load(struct plan *p, const char *what, struct plan_wish *wish) {
     char *end;
+    errno = 0;
     wish->seed = strtoull(what, &end, 0);
-    int rc = end != what && !*end ? plan_make(p, wish) : plan_read(p, what);
+    int rc = end != what && !*end && !errno ? plan_make(p, wish)
+                                            : plan_read(p, what);
     if (rc < 0)
         fprintf(stderr, "%s\n", ecrdt_errmsg());
     return rc;

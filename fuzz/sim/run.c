@@ -39,6 +39,7 @@ static int usage(void) {
 
 static bool parse_seeds(struct run *r, const char *text) {
     char *end;
+    errno = 0;
     r->first = r->last = strtoull(text, &end, 0);
     if (end != text && !strncmp(end, "..", 2)) {
         const char *from = end + 2;
@@ -46,7 +47,7 @@ static bool parse_seeds(struct run *r, const char *text) {
         if (end == from)
             return false;
     }
-    return end != text && !*end && r->last >= r->first;
+    return !errno && end != text && !*end && r->last >= r->first;
 }
 
 static bool parse(struct run *r, int argc, char **argv) {

@@ -350,6 +350,7 @@ static int catch_signals(struct relay *r) {
                       {SIGUSR1, on_usr1}};
     int rc = 0;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a store at its limit is a full one */
     for (size_t i = 0; !rc && i < SIGNALS; i++)
         rc = r->loop->t->signal_new(r->loop, all[i].signum, all[i].fn, r,
                                     &r->signals[i]);

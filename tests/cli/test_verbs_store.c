@@ -156,6 +156,17 @@ static void a_broken_page_is_named(void **state) {
     expect_error(65, "table 'items'", "@ -s mended restore broken");
 }
 
+/* A limit on file sizes is a full disk, not the end of the process. */
+static void a_file_at_its_limit(void **state) {
+    (void)state;
+    sh("@ -s limited init");
+    expect_error(74, "limited: its disk is full",
+                 "ulimit -f 4096; v=$(head -c 60000 /dev/zero | tr '\\0' v); "
+                 "for i in $(seq 99); do @ -s limited set b k$i $v || exit; "
+                 "done");
+    expect(0, "sound\n", "@ -s limited verify");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(init_once),
@@ -168,6 +179,7 @@ int main(void) {
         cmocka_unit_test(a_restored_store_counts_on_its_own),
         cmocka_unit_test(damage_is_found),
         cmocka_unit_test(a_broken_page_is_named),
+        cmocka_unit_test(a_file_at_its_limit),
     };
     return TEST_RUN_WITH(tests, run_setup, run_teardown);
 }

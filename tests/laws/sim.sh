@@ -30,7 +30,9 @@ usage() {
     refuses "cannot read the plan $tmp/none.json: No such file or directory" \
         replay "$tmp/none.json" &&
         refuses "cannot read the plan $tmp: Is a directory" replay "$tmp" &&
+        refuses 'cannot read the plan 1844' replay 18446744073709551616 &&
         refuses 'run: --seeds A..B' run --seeds 3..1 &&
+        refuses 'run: --seeds A..B' run --seeds 18446744073709551616 &&
         refuses 'no profile "nonsense"' run --profile nonsense
 }
 
