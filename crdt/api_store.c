@@ -224,7 +224,7 @@ int ecrdt_backup(ecrdt_store *s, const char *path) {
     int fd, rc = store_check(s, "ecrdt_backup()");
     if (rc < 0)
         return rc;
-    if (!path || !*path || strlen(path) > 3900)
+    if (!path || !*path || strlen(path) > STORE_PATH_MAX)
         return err_set(ECRDT_EINVAL, "ecrdt_backup() needs the path of a "
                                      "folder");
     bool made;

@@ -18,7 +18,6 @@ enum {
     DEFAULT_READERS = 4096,
     DEFAULT_LOCK_MS = 5000,
     DEFAULT_MODE = 02770,
-    PATH_MOST = 3900, /* bytes of the folder's path; names of files follow */
     LEVELS = ECRDT_FULL | ECRDT_RELAXED | ECRDT_EPHEMERAL,
     ALL_FLAGS = ECRDT_RDONLY | ECRDT_NOCREATE | ECRDT_CHECK | LEVELS
 };
@@ -442,7 +441,7 @@ static ecrdt_store *open_locked(const char *path, ecrdt_options *o) {
     struct stat st;
     if (open_folder(path, o) < 0)
         return NULL;
-    if (realpath(path, whole) && strlen(whole) <= PATH_MOST)
+    if (realpath(path, whole) && strlen(whole) <= STORE_PATH_MAX)
         path = whole;
     if (stat(path, &st)) {
         err_errno(errno, "cannot look at", path);
@@ -476,10 +475,10 @@ static void guard_forks(void) {
 
 ecrdt_store *ecrdt_open(const char *path, const ecrdt_options *opts) {
     ecrdt_options o;
-    if (!path || !*path || strlen(path) > PATH_MOST) {
+    if (!path || !*path || strlen(path) > STORE_PATH_MAX) {
         err_set(ECRDT_EINVAL,
                 "ecrdt_open() needs the path of a folder, of 1 to %d bytes",
-                PATH_MOST);
+                STORE_PATH_MAX);
         return NULL;
     }
     if (read_options(opts, &o) < 0)

@@ -101,6 +101,9 @@ struct ecrdt_txn {
 
 /* ---- store.c ---- */
 
+/* Bytes of the path of a store's folder; the names of files follow. */
+enum { STORE_PATH_MAX = 3900 };
+
 /* The lock whose count of exposures s takes part in; NULL if nobody can write
  * to this store. A read-only handle opens it now. */
 int store_exposing(ecrdt_store *s, struct os_lock **out);
