@@ -13,7 +13,7 @@
 #define MAP_MAX (1ull << 48)
 
 /* What one look at a file that others write to may find. */
-enum look { SOUND, FOREIGN, OTHER_VERSION, CUT_OFF, DAMAGED };
+enum look { SOUND, FOREIGN, OTHER_VERSION, CUT_OFF, DAMAGED, NO_MEMORY };
 
 struct file {
     int fd;
@@ -38,6 +38,7 @@ static enum look read_metas(struct file *f) {
         return FOREIGN;
     if (f->meta[0].version != RAW_VERSION || f->meta[1].version != RAW_VERSION)
         return OTHER_VERSION;
+    f->newest = &f->meta[f->meta[1].txn > f->meta[0].txn];
     return SOUND;
 }
 
@@ -156,13 +157,13 @@ static enum look look_at(struct file *f, const struct look_for *what) {
     if (!meta_fits(&f->meta[0], 0, f->page_size) ||
         !meta_fits(&f->meta[1], 1, f->page_size) || !numbers_fit(f->meta))
         return DAMAGED;
-    f->newest = &f->meta[f->meta[1].txn > f->meta[0].txn];
     if (fstat(f->fd, &st)) /* after the metas: the file may grow meanwhile */
         return FOREIGN;
     f->size = (uint64_t)st.st_size;
     f->need = (f->newest->last + 1) * f->page_size;
-    if (f->need > f->size && !dbwalk_reaches(f->fd, f->newest))
-        return CUT_OFF;
+    int reaches = f->need <= f->size ? 1 : dbwalk_reaches(f->fd, f->newest);
+    if (reaches <= 0)
+        return reaches < 0 ? NO_MEMORY : CUT_OFF;
     struct raw_db db = {.root = RAW_NO_PAGE};
     if (what->unused)
         db = f->newest->dbs[0];
@@ -177,6 +178,8 @@ static int report(enum look found, const struct file *f, const char *name) {
     switch (found) {
     case SOUND:
         return 1;
+    case NO_MEMORY:
+        return ECRDT_ENOMEM;
     case OTHER_VERSION:
         return err_set(ECRDT_EVERSION,
                        "cannot open %s: written by another version of LMDB",
@@ -245,9 +248,7 @@ int dbfile_check_root(const char *path, int fd, const char *table) {
 uint64_t dbfile_map_bytes(int fd) {
     struct file f;
     f.fd = fd;
-    if (read_metas(&f) != SOUND)
-        return 0;
-    return f.meta[f.meta[1].txn > f.meta[0].txn].mapsize;
+    return read_metas(&f) == SOUND ? f.newest->mapsize : 0;
 }
 
 /* ---- lock.mdb -------------------------------------------------------------

@@ -379,26 +379,29 @@ static struct tree free_pages(const struct raw_meta *m) {
 static bool all_free(struct walk *w, const struct raw_meta *m, uint64_t first) {
     struct tree unused = free_pages(m);
     walk_tree(w, &unused);
-    bool yes = !w->stop && !w->out->broken;
+    bool yes = !w->out->broken;
     for (uint64_t i = first; yes && i <= w->last; i++)
         yes = w->used[i / 64] >> (i % 64) & 1;
     return yes;
 }
 
-bool dbwalk_reaches(int fd, const struct raw_meta *m) {
+int dbwalk_reaches(int fd, const struct raw_meta *m) {
     struct dbwalk out = {.fd = fd, .txn = m->txn};
     struct walk w = {.out = &out};
     struct stat st;
     if (fstat(fd, &st)) /* not lseek(): LMDB writes where that points to */
-        return false;
+        return 0;
     uint64_t size = (uint64_t)st.st_size, pages = size / m->dbs[0].pad;
     if (m->last < pages)
-        return true;
+        return 1;
     /* The list names a page in 8 bytes of the file. */
-    bool yes = m->last - pages < size / sizeof m->last &&
-               begin(&w, m) == ECRDT_OK && all_free(&w, m, pages);
+    if (m->last - pages >= size / sizeof m->last)
+        return 0;
+    int rc = begin(&w, m);
+    if (rc == ECRDT_OK)
+        rc = all_free(&w, m, pages);
     end(&w);
-    return yes;
+    return w.stop ? w.stop : rc;
 }
 
 static void walk_all(struct walk *w, const struct raw_meta *m) {
@@ -422,10 +425,12 @@ int dbwalk(struct dbwalk *out) {
     struct raw_meta m;
     out->pages = out->rows = out->broken = out->damaged = out->lost = 0;
     int rc = read_meta(out, &m);
-    if (rc == ECRDT_OK && !dbwalk_reaches(out->fd, &m))
+    if (rc == ECRDT_OK)
+        rc = dbwalk_reaches(out->fd, &m);
+    if (rc == 0)
         rc = err_set(ECRDT_ECORRUPT,
                      "a meta page is damaged, or the file is cut off");
-    if (rc == ECRDT_OK)
+    if (rc == 1)
         rc = begin(&w, &m);
     if (rc == ECRDT_OK) {
         out->txn = m.txn;

@@ -31,6 +31,6 @@ int dbwalk(struct dbwalk *w);
  * size must be sound. A commit that frees pages again which it took behind the
  * end of the file never writes them, and yet LMDB counts them: such a file is
  * shorter than its last page, but all that it lacks is in its list of free
- * pages. */
-bool dbwalk_reaches(int fd, const struct raw_meta *m);
+ * pages. 1, 0 or ECRDT_ENOMEM. */
+int dbwalk_reaches(int fd, const struct raw_meta *m);
 #endif

@@ -34,6 +34,7 @@ static void put_rows(struct db *db, unsigned from, unsigned to, size_t size) {
 }
 
 static int setup(void **state) {
+    fault_alloc_install();
     scratch_make(state);
     struct db *db = kit_open(dir, &kit_conf);
     for (unsigned i = 0; i < ROWS; i += 100)
@@ -179,6 +180,16 @@ static void shorter_than_its_last_page(void **state) {
     assert_int_equal(rc, 0);
     assert_int_equal(w.broken + w.lost, 0);
     assert_true((w.pages + 2) * PAGE > end);
+    bool failed = true;
+    unsigned n = 1;
+    for (; failed; n++) { /* is not taken for damage */
+        fault_alloc_at(n);
+        w = walk(true, &rc);
+        failed = fault_alloc_hit();
+        assert_int_equal(rc, failed ? ECRDT_ENOMEM : 0);
+    }
+    fault_alloc_at(0);
+    assert_true(n > 4);
     struct db *db = kit_open(dir, &kit_conf);
     put_rows(db, ROWS, ROWS + 100, 60);
     last_txn = db_last_txn(db);
