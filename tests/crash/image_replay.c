@@ -47,8 +47,9 @@ static bool fault(enum fault f, const char *why) {
     return false;
 }
 
+/* On a line of its own: what was printed may end within one. */
 static void on_signal(int sig) {
-    dprintf(1, "not ok %u - signal %d at record %zu, %s\n", cases + 1, sig,
+    dprintf(1, "\nnot ok %u - signal %d at record %zu, %s\n", cases + 1, sig,
             moment, what);
     _exit(1);
 }
